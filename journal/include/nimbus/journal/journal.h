@@ -1,0 +1,172 @@
+// The journal: an append-only sequence of events in one LMDB environment,
+// shared by any number of processes on one machine.
+//
+//   NIMBUS_ASSIGN_OR_RETURN(std::unique_ptr<Journal> journal, Journal::Open(store, {}));
+//   NIMBUS_ASSIGN_OR_RETURN(Appended appended, journal->Append({events}));
+//   journal->Append({event}, {.expected_version = appended.version});
+//
+// Thread-safe: every method may be called from any thread. A process opens a
+// store once; a second Open of the same directory in the same process is
+// FailedPrecondition. Not to be used in a child after fork(); start helpers
+// with posix_spawn.
+//
+// Layout, byte order and limits of what it stores: journal/FORMAT.md.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "nimbus/schema/clock.h"
+#include "nimbus/schema/event.h"
+
+namespace nimbus::journal {
+
+class Environment;
+class CommitQueue;
+
+struct Options {
+  bool create = true;       // make the store when the directory has none
+  bool read_only = false;   // Append is FailedPrecondition; needs write permission on lock.mdb only
+  size_t queue_records_max = 4096;          // appends block while more wait
+  size_t queue_bytes_max = 64u << 20;
+  size_t group_records_max = 512;           // a frame holds at most these
+  size_t group_bytes_max = 1u << 20;
+  size_t body_bytes_max = 64u << 20;        // plaintext
+  size_t base_cache_bytes_max = 32u << 20;  // plaintext bodies kept to compress against
+  int compression_level = 3;                // zstd
+  size_t map_bytes = size_t{1} << 40;       // address space asked for; halved while refused
+  schema::Clock* clock = nullptr;           // system clock when null; must outlive the journal
+};
+
+using AppendId = std::array<uint8_t, 16>;
+
+struct AppendOptions {
+  // The stream of the first event must be at this version: 0 says it must not
+  // exist yet. Otherwise Aborted.
+  std::optional<uint64_t> expected_version;
+  // Makes a retry safe: if this is the last append id the stream of the first
+  // event accepted, Append returns that append's result again and checks and
+  // writes nothing.
+  std::optional<AppendId> append_id;
+};
+
+struct Appended {
+  uint64_t first = 0;    // sequence of the first event; the others follow without gaps
+  uint64_t count = 0;
+  uint64_t version = 0;  // of the first event's stream after this append
+};
+
+// Where `Append` takes the text to compress a body against.
+struct BodyBase {
+  enum class Kind { kAutomatic, kNone, kSequence, kBatchIndex };
+  Kind kind = Kind::kAutomatic;  // earlier bodies of the same stream and event type
+  uint64_t value = 0;            // a sequence, or an index below this event's in the same Append
+};
+
+struct Entry {
+  schema::Event event;
+  BodyBase base;
+};
+
+struct EntityState {
+  schema::fb::EntityKind kind = schema::fb::EntityKind::none;
+  schema::Uuid id;
+  // What the last event did to it: see entities.h for the states of each kind.
+  uint8_t state = 0;
+  schema::Uuid parent;         // session of an operation, operation of a step or checkpoint
+  uint64_t version = 0;        // events in its stream; 0 for steps and checkpoints
+  uint64_t first_sequence = 0; // the event that made it
+  uint64_t head_sequence = 0;  // the last event of its stream; of a step: the last about it
+  uint32_t steps = 0;          // of an operation: steps added
+};
+
+enum class Lifecycle : uint8_t { kPending = 0, kRunning, kCompleted, kFailed, kCancelled };
+
+inline bool IsFinal(Lifecycle state) { return state >= Lifecycle::kCompleted; }
+
+struct Stat {
+  schema::Uuid journal_id;
+  uint32_t format = 0;
+  uint64_t records = 0;
+  uint64_t frames = 0;
+  uint64_t bytes_used = 0;         // of data.mdb, without preallocated and free pages
+  uint64_t bytes_free = 0;         // pages LMDB will use again
+  uint64_t file_bytes = 0;         // size of data.mdb
+  uint64_t record_bytes = 0, body_bytes = 0, tile_bytes = 0, entity_bytes = 0;
+  schema::Digest root{};           // Merkle root over all records
+};
+
+class Journal {
+ public:
+  // Opens the journal of the store directory `store`. NotFound: no store there
+  // and !create. InvalidArgument: the directory holds something else.
+  // Unimplemented: a newer format. DataLoss: damaged. PermissionDenied,
+  // ResourceExhausted, Unavailable: the file system's answer.
+  static absl::StatusOr<std::unique_ptr<Journal>> Open(const std::string& store,
+                                                       const Options& options);
+  ~Journal();
+  Journal(const Journal&) = delete;
+  Journal& operator=(const Journal&) = delete;
+
+  // Appends all events or none, in order, and returns when they are on stable
+  // storage: visible to readers of this process at once, of other processes
+  // within 10 ms. Blocks while the queue is full.
+  //
+  // Nothing was written: Aborted (stream not at expected_version), NotFound /
+  // AlreadyExists / FailedPrecondition (an entity rule, see entities.h),
+  // InvalidArgument (malformed JSON, over a limit), ResourceExhausted (disk or
+  // map full; the journal stays readable, and writable once there is room),
+  // Cancelled (the journal is closing). Unknown whether it was written:
+  // DataLoss (a sync failed); every later Append of this process says so too.
+  // After reopening the append is there whole or not at all.
+  absl::StatusOr<Appended> Append(std::span<const Entry> entries,
+                                  const AppendOptions& options = {});
+  absl::StatusOr<Appended> Append(const schema::Event& event, const AppendOptions& options = {});
+
+  // Number of records, of all processes.
+  absl::StatusOr<uint64_t> Size() const;
+
+  // Returns Size() once it exceeds `size`, or after `timeout_ms`. Notices the
+  // appends of this process at once, of others within 10 ms. `Wake` ends all
+  // waits early (for shutting down).
+  absl::StatusOr<uint64_t> WaitForMore(uint64_t size, int64_t timeout_ms) const;
+  void Wake();
+
+  absl::StatusOr<std::optional<EntityState>> FindEntity(schema::fb::EntityKind kind,
+                                                        const schema::Uuid& id) const;
+  // Ids of this kind that begin with `hex` (hex digits, hyphens ignored), in
+  // id order, at most `limit`.
+  absl::StatusOr<std::vector<schema::Uuid>> FindEntitiesByPrefix(schema::fb::EntityKind kind,
+                                                                 std::string_view hex,
+                                                                 size_t limit) const;
+  // The entity that holds a unique name, e.g. a source by format and key.
+  absl::StatusOr<std::optional<schema::Uuid>> FindName(schema::fb::EntityKind kind,
+                                                       std::string_view scope,
+                                                       std::string_view name) const;
+
+  // Leaf hash (RFC 6962) of a record. OutOfRange beyond the journal.
+  absl::StatusOr<schema::Digest> LeafHash(uint64_t sequence) const;
+
+  absl::StatusOr<Stat> GetStat() const;
+
+  const schema::Uuid& id() const;
+  const std::string& store() const;
+
+ private:
+  friend class Reader;
+  friend class Verifier;
+  Journal();
+
+  std::unique_ptr<Environment> environment_;
+  std::unique_ptr<CommitQueue> queue_;
+};
+
+}  // namespace nimbus::journal
