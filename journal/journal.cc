@@ -1,0 +1,1 @@
+#include "nimbus/journal/journal.h"
