@@ -1,0 +1,118 @@
+// A store, opened: the journal, the SQLite views derived from it, the thread
+// that keeps them up to date, and what reads and writes through them. The one
+// place where these are wired together.
+//
+//   NIMBUS_ASSIGN_OR_RETURN(std::unique_ptr<Database> database, Database::Open(store, {}));
+//   NIMBUS_ASSIGN_OR_RETURN(Written session, database->history().CreateSession({}));
+//   NIMBUS_RETURN_IF_ERROR(database->WaitFor(session.sequence, 1000));
+//
+// Files beside the journal: views-<g>.db (SQLite, WAL), the link views.db to the
+// live one of them, and views.lock, held while that link is decided on. All of
+// them may be deleted at any time; what they say is in the journal. Several
+// processes may have a store open and project it at the same time.
+//
+// Thread-safe.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "nimbus/journal/journal.h"
+#include "nimbus/projections/history.h"
+
+namespace nimbus::projections {
+
+struct ViewsOptions {
+  bool project = true;                     // false: read what others project, start no thread
+  size_t batch_records_max = 4096;         // of one SQLite transaction
+  size_t batch_bytes_max = 8u << 20;       // of its records and bodies; one record may exceed it
+  uint64_t wal_bytes_max = 64u << 20;      // of write-ahead log between checkpoints
+  int64_t retry_wait_max_ms = 5000;        // between attempts after an I/O error
+};
+
+struct DatabaseOptions {
+  // With read_only, History's commands are FailedPrecondition; the views are
+  // still brought up to date if their files can be written.
+  journal::Options journal;
+  ViewsOptions views;
+};
+
+struct ViewsStatus {
+  std::string path;             // of the live generation
+  int schema_version = 0;       // of its tables
+  uint64_t watermark = 0;       // records applied: all below it
+  uint64_t quarantined = 0;     // records that could not be applied, see GetQuarantine
+  uint64_t unknown_events = 0;  // records of kinds this version does not know, skipped
+  bool projecting = false;      // this process keeps them up to date
+  absl::Status error;           // why projecting is stuck; it is tried again
+  std::string set_aside;        // why the former generation was abandoned at open, or empty
+};
+
+// A record that could not be applied for a reason in the record itself, or
+// because an earlier one of its entity could not.
+struct Quarantined {
+  uint64_t sequence = 0;
+  std::string stream;  // kind and id of the entity
+  std::string event;   // its name in events.fbs
+  std::string error;
+};
+
+class Database {
+ public:
+  // Opens or, unless options.journal.create is false, makes the store in the
+  // directory `store`. Views that are missing, damaged or not this journal's are
+  // rebuilt in the background. As Journal::Open; also FailedPrecondition when
+  // the views were made by a newer Nimbus (the message names both versions).
+  static absl::StatusOr<std::unique_ptr<Database>> Open(const std::string& store,
+                                                        const DatabaseOptions& options);
+  // Stops projecting after the batch in hand; what is missing is applied by the
+  // next opener.
+  ~Database();
+  Database(const Database&) = delete;
+  Database& operator=(const Database&) = delete;
+
+  journal::Journal& journal() { return *journal_; }
+  History& history() { return *history_; }
+
+  // Waits until the views contain record `sequence`. DeadlineExceeded after
+  // `timeout_ms`; FailedPrecondition when that record is in quarantine, or when
+  // this process does not project and nobody else has; else why projecting is
+  // stuck.
+  absl::Status WaitFor(uint64_t sequence, int64_t timeout_ms);
+
+  // WaitFor the last record the journal holds now.
+  absl::Status CatchUp(int64_t timeout_ms);
+
+  absl::StatusOr<ViewsStatus> GetViewsStatus();
+
+  // The first `limit` records in quarantine, by sequence.
+  absl::StatusOr<std::vector<Quarantined>> GetQuarantine(uint64_t limit = kListingLimitDefault);
+
+  // Makes the tables those of schema `version` (0 to LatestSchemaVersion): going
+  // down drops tables in place; going up builds a new generation beside the live
+  // one, filled from the journal, and switches to it. InvalidArgument for a
+  // version that does not exist, FailedPrecondition when the views can't be
+  // written.
+  absl::Status Migrate(int version);
+
+  // Builds the views anew from the journal beside the live ones, which serve
+  // until the switch.
+  absl::Status Rebuild();
+
+  static int LatestSchemaVersion();
+
+ private:
+  Database();
+
+  // Destroyed from the last to the first.
+  std::unique_ptr<journal::Journal> journal_;
+  std::unique_ptr<Views> views_;
+  std::unique_ptr<History> history_;
+};
+
+}  // namespace nimbus::projections
