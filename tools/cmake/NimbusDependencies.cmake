@@ -1,13 +1,30 @@
-# Everything Nimbus needs, from Debian 12's packages. The installed package
-# runs the same file, so that its imported targets exist there too.
-find_package(PkgConfig REQUIRED)
-find_package(Threads REQUIRED)
-find_package(absl REQUIRED)
-find_package(fmt REQUIRED)
-find_package(FlatBuffers REQUIRED)
-find_package(simdjson REQUIRED)
-find_package(SQLite3 REQUIRED)
-pkg_check_modules(lmdb REQUIRED IMPORTED_TARGET GLOBAL lmdb)
-pkg_check_modules(sodium REQUIRED IMPORTED_TARGET GLOBAL libsodium)
-pkg_check_modules(zstd REQUIRED IMPORTED_TARGET GLOBAL libzstd)
-pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET GLOBAL libxxhash)
+# Everything Nimbus's libraries need, from Debian 12's packages. The installed
+# package runs this file too, so that the targets its own targets name exist in
+# the project that uses it: a missing one makes find_package(nimbus) say so.
+include(CMakeFindDependencyMacro)
+
+find_dependency(Threads)
+find_dependency(absl)
+find_dependency(fmt)
+find_dependency(FlatBuffers)
+find_dependency(simdjson)
+find_dependency(SQLite3)
+
+# These four come with pkg-config files only.
+find_dependency(PkgConfig)
+foreach(nimbus_package lmdb=lmdb sodium=libsodium zstd=libzstd xxhash=libxxhash)
+  string(REPLACE "=" ";" nimbus_package ${nimbus_package})
+  list(GET nimbus_package 0 nimbus_prefix)
+  list(GET nimbus_package 1 nimbus_module)
+  if(NOT TARGET PkgConfig::${nimbus_prefix})
+    pkg_check_modules(${nimbus_prefix} QUIET IMPORTED_TARGET GLOBAL ${nimbus_module})
+  endif()
+  if(NOT TARGET PkgConfig::${nimbus_prefix})
+    if(${CMAKE_FIND_PACKAGE_NAME}_FIND_REQUIRED)
+      message(FATAL_ERROR "pkg-config knows no ${nimbus_module}: tools/install-dependencies installs it")
+    endif()
+    set(${CMAKE_FIND_PACKAGE_NAME}_FOUND FALSE)
+    set(${CMAKE_FIND_PACKAGE_NAME}_NOT_FOUND_MESSAGE "pkg-config knows no ${nimbus_module}")
+    return()
+  endif()
+endforeach()

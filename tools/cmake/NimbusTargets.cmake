@@ -1,28 +1,47 @@
-# How every target of the project is built.
+# How every target of the project is built, tested and installed.
+include(CheckLinkerFlag)
 include(GNUInstallDirs)
-include(GoogleTest OPTIONAL)
+include(GoogleTest)
 
-find_program(CCACHE ccache)
-if(CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
-endif()
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
+# Paths are hashed relative to the tree, so that every checkout of it shares one
+# cache; the sloppiness is what ccache needs to serve precompiled headers.
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+      ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1
+      CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE})
+endif()
+
 add_library(nimbus_flags INTERFACE)
-target_compile_options(nimbus_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Werror)
+target_compile_options(nimbus_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Werror
+  # Options structs are filled by name; a member left out keeps its default.
+  -Wno-missing-field-initializers
+  # No path of the building machine in a binary, nor in what NIMBUS_CHECK prints.
+  -ffile-prefix-map=${PROJECT_SOURCE_DIR}/=)
 if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
   target_compile_options(nimbus_flags INTERFACE -Wthread-safety)
 endif()
+target_compile_definitions(nimbus_flags INTERFACE $<$<NOT:$<CONFIG:Release>>:_GLIBCXX_ASSERTIONS>)
+
+check_linker_flag(CXX -fuse-ld=lld NIMBUS_HAVE_LLD)
+if(NIMBUS_HAVE_LLD)
+  target_link_options(nimbus_flags INTERFACE -fuse-ld=lld)
+endif()
 if(NIMBUS_SANITIZE)
-  target_compile_options(nimbus_flags INTERFACE -fsanitize=${NIMBUS_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_compile_options(nimbus_flags INTERFACE
+    -fsanitize=${NIMBUS_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(nimbus_flags INTERFACE -fsanitize=${NIMBUS_SANITIZE})
 endif()
 
 # nimbus_module(journal SOURCES a.cc … PUBLIC lib … PRIVATE lib …)
-# A library nimbus_journal that exports journal/include and nothing else.
+# A library nimbus_journal, nimbus::journal to others, that exports
+# journal/include and nothing else, and is installed.
 function(nimbus_module name)
   cmake_parse_arguments(arg "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
   add_library(nimbus_${name} STATIC ${arg_SOURCES})
@@ -32,14 +51,48 @@ function(nimbus_module name)
   target_include_directories(nimbus_${name}
     PUBLIC $<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>
     PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
-  target_link_libraries(nimbus_${name} PUBLIC ${arg_PUBLIC} PRIVATE ${arg_PRIVATE} $<BUILD_INTERFACE:nimbus_flags>)
+  target_link_libraries(nimbus_${name}
+    PUBLIC ${arg_PUBLIC} PRIVATE ${arg_PRIVATE} $<BUILD_INTERFACE:nimbus_flags>)
+  install(TARGETS nimbus_${name} EXPORT nimbusTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  install(DIRECTORY include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+endfunction()
+
+# nimbus_program(nimbus-replay SOURCES a.cc … LINK lib …)
+# An installed command-line tool with its man page and completions, which it
+# prints itself (tools/cli/completion.h).
+function(nimbus_program name)
+  cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE ${arg_LINK} nimbus_flags)
+  install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  nimbus_printed_file(${name} "man" ${CMAKE_INSTALL_MANDIR}/man1/${name}.1)
+  nimbus_printed_file(${name} "completion bash" ${CMAKE_INSTALL_DATADIR}/bash-completion/completions/${name})
+  nimbus_printed_file(${name} "completion zsh" ${CMAKE_INSTALL_DATADIR}/zsh/site-functions/_${name})
+  nimbus_printed_file(${name} "completion fish" ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d/${name}.fish)
+endfunction()
+
+# Installs what the program `name` prints when run with `arguments`.
+function(nimbus_printed_file name arguments destination)
+  string(MAKE_C_IDENTIFIER "${name} ${arguments}" id)
+  set(file ${PROJECT_BINARY_DIR}/printed/${destination})
+  cmake_path(GET file PARENT_PATH directory)
+  separate_arguments(words UNIX_COMMAND "${arguments}")
+  add_custom_command(OUTPUT ${file}
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${directory}
+    COMMAND ${name} ${words} > ${file}
+    DEPENDS ${name} VERBATIM
+    COMMENT "${name} ${arguments}")
+  add_custom_target(nimbus_printed_${id} ALL DEPENDS ${file})
+  cmake_path(GET destination PARENT_PATH destination_directory)
+  install(FILES ${file} DESTINATION ${destination_directory})
 endfunction()
 
 # nimbus_test(journal SOURCES a_test.cc … LINK lib …): one program per module.
 function(nimbus_test name)
   cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
   add_executable(${name}_test ${arg_SOURCES})
-  target_link_libraries(${name}_test PRIVATE ${arg_LINK} nimbus_flags GTest::gmock_main)
-  target_include_directories(${name}_test PRIVATE ${CMAKE_SOURCE_DIR}/tests)
-  gtest_discover_tests(${name}_test DISCOVERY_MODE PRE_TEST TEST_PREFIX ${name}: PROPERTIES TIMEOUT 300)
+  target_link_libraries(${name}_test PRIVATE ${arg_LINK} nimbus_testing nimbus_flags GTest::gmock_main)
+  target_include_directories(${name}_test PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+  gtest_discover_tests(${name}_test DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
+    TEST_PREFIX ${name}: PROPERTIES TIMEOUT 300)
 endfunction()
