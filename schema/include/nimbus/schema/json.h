@@ -29,7 +29,7 @@ namespace nimbus::schema {
 
 struct JsonLimits {
   size_t bytes_max = 64u << 20;
-  size_t depth_max = 512;  // arrays and objects open at once
+  size_t depth_max = 512;  // arrays and objects open at once; 1024 at most, whatever is asked
 };
 
 class Json {
@@ -48,7 +48,7 @@ class Json {
   static Json Double(double value);  // shortest form that reads back; must be finite
   // `token` must be a JSON number.
   static Json Number(std::string token);
-  static Json String(std::string value);
+  static Json String(std::string value);  // UTF-8
   static Json MakeArray(Array items = {});
   static Json MakeObject(Object members = {});
 
@@ -111,9 +111,9 @@ class Json {
 absl::Status ValidateJson(std::string_view text, const JsonLimits& limits = {});
 
 // RFC 8785 (members sorted by UTF-16 code units, ECMAScript numbers), except
-// that a number no double holds exactly keeps its digits: in plain decimal
-// integer form if it is an integer of at most 64 digits, else as written but
-// without redundant zeros. Equal values give equal bytes.
+// that a number keeps its digits where the nearest double, in its shortest
+// form, is another number: without exponent if it is below 10^64, else in
+// ECMAScript's form. So equal values give equal bytes, and only they do.
 std::string CanonicalJson(const Json& value);
 void CanonicalJsonTo(const Json& value, std::string* out);
 
