@@ -1,12 +1,17 @@
 // What a format's reader makes of one source file: sessions, operations and
-// steps in the vocabulary of the product, and the source's own records beside
-// them. Pure data; importer.h turns it into events.
+// steps in the vocabulary of the product. Pure data; importer.h turns it into
+// events.
+//
+// A source may be imported while it is still being written, and again when it
+// is longer. So a reader's answer for the beginning of a source must be the
+// beginning of its answer for all of it: the same source ids, and of everything
+// that has a final status the same content. What the source may still change is
+// left kRunning.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "nimbus/journal/journal.h"
@@ -15,50 +20,54 @@
 
 namespace nimbus::tools::import {
 
-// One record of the source: a line of JSONL, or a whole JSON document.
-struct SourceRecord {
-  std::string_view text;  // as it stands in the file, without its line end; the file outlives it
-  uint64_t line = 1;      // where it begins
-};
-
 struct Usage {
+  // `total` is what the source says or, without a word of it, the sum of the others.
   std::optional<uint64_t> total, input, output, cache_read, cache_write;
   std::optional<int64_t> cost_microdollars;
 };
 
 struct Step {
-  std::string source_id;  // unique within the operation, the same in every snapshot of the source
+  std::string source_id;  // unique within the operation
   schema::fb::StepType type = schema::fb::StepType::llm_call;
   std::string tool_name;
-  std::string input;      // JSON
-  std::string output;     // JSON; empty when none is recorded
-  std::string error;      // text
+  std::string input;                                           // JSON
+  std::string output;                                          // JSON; empty when none is recorded
+  std::string error;                                           // text
   journal::Lifecycle status = journal::Lifecycle::kCompleted;  // kRunning: no outcome yet
   std::optional<int64_t> started_at_us;
   std::optional<int64_t> ended_at_us;
   std::optional<uint64_t> duration_ms;
   Usage usage;
-  // What this step adds to the conversation (the state's /messages), in order.
+  // What this step adds to the conversation (the state's /messages) when it
+  // ends, in order. Of a step that is still running, nothing yet.
   std::vector<schema::Json> messages;
-  uint64_t last_record = 0;  // index of the last source record it was read from
+  // Source records that made the step known and that gave its outcome. Steps
+  // are journaled in the order of these, so that of two tools called at once
+  // the one that answered first comes first into the conversation. A document
+  // is one record: there, and wherever they are equal, the order of
+  // Operation::steps decides.
+  uint64_t added_record = 0;
+  uint64_t ended_record = 0;
 };
 
 struct Operation {
-  std::string source_id;  // unique within the source's format and session
-  std::string parent_source_id;
+  std::string source_id;         // unique within the session
+  std::string parent_source_id;  // of an operation earlier in the same session; empty: none
   std::string name;
-  std::string type;       // 'chat', 'query', 'deploy', …
-  std::string input;      // JSON
-  std::string output;     // JSON; empty when none
-  std::string plan;       // JSON; empty when none
+  std::string type;    // 'chat', 'query', 'deploy', …
+  std::string input;   // JSON
+  std::string output;  // JSON; empty when none
+  std::string plan;    // JSON; empty when none
   std::string error;
   journal::Lifecycle status = journal::Lifecycle::kCompleted;  // kRunning: the source may go on
   std::optional<int64_t> created_at_us;
   std::optional<int64_t> ended_at_us;
   std::optional<uint64_t> duration_ms;
   Usage usage;
-  std::vector<Step> steps;
-  uint64_t first_record = 0;  // source records [first_record, end_record) tell of this operation
+  std::vector<Step> steps;  // in the order of their numbers, which is that of the file
+  // Source records [first_record, end_record) tell of this operation; those of
+  // the operations of a run do not overlap and ascend. A document: 0 and 1.
+  uint64_t first_record = 0;
   uint64_t end_record = 0;
 };
 
@@ -66,16 +75,17 @@ struct Session {
   std::string source_id;
   std::string name;
   std::string description;
-  schema::Json context;   // object
+  schema::Json context;  // object: cwd, git branch, agent and its version, model, …
   std::optional<int64_t> started_at_us;
-  std::optional<int64_t> ended_at_us;
+  std::optional<int64_t> ended_at_us;  // unset while the source may go on
   std::vector<Operation> operations;
 };
 
 struct Run {
-  std::string format;     // name of the format, e.g. "claude-code"
-  std::string key;        // the source's identity within it: equal for snapshots of one recording
-  std::vector<SourceRecord> records;
+  std::string format;  // name of the format, e.g. "claude-code"
+  // The source's identity within its format: equal for snapshots of one
+  // recording, different for any two others.
+  std::string key;
   std::vector<Session> sessions;
 };
 

@@ -1,0 +1,65 @@
+// A source file as its records: the lines of a JSONL file, or one JSON document.
+//
+//   NIMBUS_ASSIGN_OR_RETURN(const Source source, ReadSource(path, {}));
+//   for (const SourceRecord& record : source.records) Use(record.value);
+//
+// Every record is parsed and known to be JSON before anything is made of it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "nimbus/schema/digest.h"
+#include "nimbus/schema/json.h"
+
+namespace nimbus::tools::import {
+
+struct SourceRecord {
+  std::string_view
+      text;           // as it stands in the file, without its line end; points into Source::bytes
+  uint64_t line = 1;  // where it begins
+  schema::Json value;
+};
+
+// A line that is no JSON, passed over because the caller asked to keep going.
+struct SkippedLine {
+  uint64_t line = 1;
+  uint64_t before_record = 0;  // index of the record that follows it
+  std::string reason;
+  std::string_view bytes;
+};
+
+struct Source {
+  enum class Shape { kLines, kDocument };
+
+  std::string name;              // the file's name without directories
+  std::string bytes;             // all of it, decompressed
+  uint64_t file_bytes = 0;       // as on disk
+  schema::Digest file_digest{};  // of the bytes on disk
+  Shape shape = Shape::kLines;   // a single line may be either
+  std::vector<SourceRecord> records;
+  std::vector<SkippedLine> skipped;
+};
+
+struct SourceOptions {
+  size_t bytes_max = size_t{1} << 30;  // of the file, and of what it decompresses to
+  bool keep_going = false;             // pass over lines that are no JSON
+  schema::JsonLimits json;
+};
+
+// Reads the file whole; one that begins with zstd's magic number is
+// decompressed. Blank lines and a UTF-8 byte order mark are no part of any
+// record. NotFound, PermissionDenied, Unavailable: the file system's answer.
+// InvalidArgument: a directory, an empty file, a line or document that is no
+// JSON (the message names the line). ResourceExhausted: over bytes_max.
+absl::StatusOr<Source> ReadSource(const std::string& path, const SourceOptions& options);
+
+// The same from text already in memory.
+absl::StatusOr<Source> ParseSource(std::string name, std::string bytes,
+                                   const SourceOptions& options);
+
+}  // namespace nimbus::tools::import
