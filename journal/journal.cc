@@ -1,1 +1,292 @@
 #include "nimbus/journal/journal.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "base_cache.h"
+#include "commit_queue.h"
+#include "environment.h"
+#include "nimbus/schema/check.h"
+#include "nimbus/schema/json.h"
+#include "nimbus/schema/status.h"
+#include "size_signal.h"
+
+namespace nimbus::journal {
+namespace {
+
+using schema::Error;
+using Code = absl::StatusCode;
+
+// How often a waiter looks whether another process has appended: two words of
+// the memory map, no system call.
+constexpr int64_t kPollMs = 5;
+
+absl::Status CheckLimits(const Options& options) {
+  if (options.queue_records_max == 0 || options.group_records_max == 0 ||
+      options.body_bytes_max > kBodyBytesMax || options.compression_level < 1 ||
+      options.compression_level > 19) {
+    return absl::InvalidArgumentError("journal options out of range");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AtEvent(const absl::Status& status, size_t index) {
+  return schema::Annotate(status, fmt::format("event {}", index));
+}
+
+// What remains of an entry once its record is built: the text others of the
+// same append may be compressed against.
+struct Placed {
+  std::shared_ptr<const Bytes> plain;
+  uint8_t depth = 0;
+};
+
+// Turns the entries of one append into what the writer stores.
+class Preparer {
+ public:
+  Preparer(const Options& options, BaseCache* bases) : options_(options), bases_(*bases) {}
+
+  absl::StatusOr<Prepared> Prepare(const Entry& entry);
+  // The automatic chains learn the bodies once they are durable.
+  void NoteDurable(std::span<const Entry> entries, uint64_t first);
+
+ private:
+  absl::StatusOr<std::optional<Base>> ChooseBase(const Entry& entry);
+
+  const Options& options_;
+  BaseCache& bases_;
+  std::vector<Placed> placed_;
+};
+
+absl::StatusOr<std::optional<Base>> Preparer::ChooseBase(const Entry& entry) {
+  switch (entry.base.kind) {
+    case BodyBase::Kind::kNone:
+      break;
+    case BodyBase::Kind::kAutomatic:
+      return bases_.ForNext({entry.event.stream, entry.event.payload.type});
+    case BodyBase::Kind::kSequence: {
+      NIMBUS_ASSIGN_OR_RETURN(Base base, bases_.Read(entry.base.value));
+      return std::optional<Base>(std::move(base));
+    }
+    case BodyBase::Kind::kBatchIndex: {
+      if (entry.base.value >= placed_.size() || placed_[entry.base.value].plain == nullptr) {
+        return Error(Code::kInvalidArgument, "its base, event {}, is no earlier event with a body",
+                     entry.base.value);
+      }
+      const Placed& placed = placed_[entry.base.value];
+      return std::optional<Base>(
+          Base{.sequence = entry.base.value, .depth = placed.depth, .bytes = placed.plain});
+    }
+  }
+  return std::optional<Base>();
+}
+
+absl::StatusOr<Prepared> Preparer::Prepare(const Entry& entry) {
+  NIMBUS_RETURN_IF_ERROR(
+      schema::ValidateEvent(entry.event, schema::JsonLimits{.bytes_max = options_.body_bytes_max}));
+  Prepared prepared;
+  prepared.record = schema::EncodeRecord(entry.event);
+  if (prepared.record.size() > schema::kRecordBytesMax) {
+    return Error(Code::kInvalidArgument, "record of {} bytes, {} are allowed",
+                 prepared.record.size(), schema::kRecordBytesMax);
+  }
+  auto plain = std::make_shared<const Bytes>(schema::EncodeBody(entry.event));
+  placed_.emplace_back();
+  if (plain->empty()) return prepared;
+  if (plain->size() > options_.body_bytes_max) {
+    return Error(Code::kInvalidArgument, "body of {} bytes, {} are allowed", plain->size(),
+                 options_.body_bytes_max);
+  }
+  NIMBUS_ASSIGN_OR_RETURN(std::optional<Base> base, ChooseBase(entry));
+  if (base.has_value() && base->depth >= kBodyDepthMax) base.reset();
+  StoredBody body;
+  body.nonce = NewNonce();
+  Encoded encoded = EncodeStored(
+      *plain,
+      base.has_value() ? std::span<const uint8_t>(*base->bytes) : std::span<const uint8_t>(),
+      options_.compression_level);
+  body.codec = encoded.codec;
+  body.bytes = std::move(encoded.bytes);
+  prepared.base.kind = BodyBase::Kind::kNone;
+  if (base.has_value() && body.codec != Codec::kRaw) {
+    body.depth = static_cast<uint8_t>(base->depth + 1);
+    const bool in_batch = entry.base.kind == BodyBase::Kind::kBatchIndex;
+    prepared.base = {.kind = in_batch ? BodyBase::Kind::kBatchIndex : BodyBase::Kind::kSequence,
+                     .value = base->sequence};
+  }
+  schema::fb::Envelope* envelope = schema::MutableEnvelope(prepared.record);
+  envelope->mutable_body_commitment() = schema::ToFb(BodyCommitment(*plain, body.nonce));
+  envelope->mutate_body_size(static_cast<uint32_t>(plain->size()));
+  placed_.back() = {.plain = plain, .depth = body.depth};
+  prepared.body = std::move(body);
+  return prepared;
+}
+
+void Preparer::NoteDurable(std::span<const Entry> entries, uint64_t first) {
+  for (size_t i = 0; i < entries.size(); ++i) {
+    if (entries[i].base.kind != BodyBase::Kind::kAutomatic || placed_[i].plain == nullptr) continue;
+    bases_.Add({entries[i].event.stream, entries[i].event.payload.type},
+               Base{.sequence = first + i, .depth = placed_[i].depth, .bytes = placed_[i].plain});
+  }
+}
+
+}  // namespace
+
+Journal::Journal(std::unique_ptr<Environment> environment, const Options& options)
+    : options_(options),
+      environment_(std::move(environment)),
+      bases_(std::make_unique<BaseCache>(*environment_, options.base_cache_bytes_max)),
+      signal_(std::make_unique<SizeSignal>()),
+      queue_(options.read_only
+                 ? nullptr
+                 : std::make_unique<CommitQueue>(*environment_, options, signal_.get())) {}
+
+Journal::~Journal() = default;
+
+absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(const std::string& store,
+                                                       const Options& options) {
+  NIMBUS_RETURN_IF_ERROR(CheckLimits(options));
+  NIMBUS_ASSIGN_OR_RETURN(std::unique_ptr<Environment> environment,
+                          Environment::Open(store, options));
+  return std::unique_ptr<Journal>(new Journal(std::move(environment), options));
+}
+
+absl::StatusOr<Appended> Journal::Append(std::span<const Entry> entries,
+                                         const AppendOptions& options) {
+  if (queue_ == nullptr) return absl::FailedPreconditionError("the journal is open read-only");
+  if (entries.empty() || entries.size() > options_.queue_records_max) {
+    return Error(Code::kInvalidArgument, "an append of {} events; 1 to {} are allowed",
+                 entries.size(), options_.queue_records_max);
+  }
+  Preparer preparer(options_, bases_.get());
+  std::vector<Prepared> prepared;
+  prepared.reserve(entries.size());
+  for (size_t i = 0; i < entries.size(); ++i) {
+    absl::StatusOr<Prepared> one = preparer.Prepare(entries[i]);
+    if (!one.ok()) return AtEvent(one.status(), i);
+    prepared.push_back(*std::move(one));
+  }
+  NIMBUS_ASSIGN_OR_RETURN(const Appended appended, queue_->Append(prepared, options));
+  preparer.NoteDurable(entries, appended.first);
+  return appended;
+}
+
+absl::StatusOr<Appended> Journal::Append(const schema::Event& event, const AppendOptions& options) {
+  const Entry entry{.event = event, .base = {}};
+  return Append({&entry, 1}, options);
+}
+
+absl::StatusOr<uint64_t> Journal::Size() const {
+  NIMBUS_ASSIGN_OR_RETURN(const lmdb::Transaction txn, environment_->BeginRead());
+  NIMBUS_ASSIGN_OR_RETURN(const Head head, environment_->ReadHead(txn));
+  return head.size();
+}
+
+absl::StatusOr<uint64_t> Journal::WaitForMore(uint64_t size, int64_t timeout_ms) const {
+  const absl::Time deadline = absl::Now() + absl::Milliseconds(timeout_ms);
+  const uint64_t generation = signal_->generation();
+  for (;;) {
+    const uint64_t transaction = environment_->env().LastTransaction();
+    NIMBUS_ASSIGN_OR_RETURN(const uint64_t now, Size());
+    if (now > size) return now;
+    while (environment_->env().LastTransaction() == transaction) {
+      const int64_t left_ms = absl::ToInt64Milliseconds(deadline - absl::Now());
+      if (left_ms <= 0 || signal_->generation() != generation) return Size();
+      signal_->Wait(generation, std::min(left_ms, kPollMs));
+    }
+  }
+}
+
+void Journal::Wake() { signal_->Notify(); }
+
+absl::StatusOr<std::optional<EntityState>> Journal::FindEntity(schema::fb::EntityKind kind,
+                                                               const schema::Uuid& id) const {
+  NIMBUS_ASSIGN_OR_RETURN(const lmdb::Transaction txn, environment_->BeginRead());
+  NIMBUS_ASSIGN_OR_RETURN(const std::optional<Entity> entity,
+                          journal::FindEntity(txn, environment_->tables().entity, kind, id));
+  if (!entity.has_value()) return std::optional<EntityState>();
+  return std::optional<EntityState>(entity->state);
+}
+
+absl::StatusOr<std::vector<schema::Uuid>> Journal::FindEntitiesByPrefix(schema::fb::EntityKind kind,
+                                                                        std::string_view hex,
+                                                                        size_t limit) const {
+  std::string prefix;
+  for (const char c : hex) {
+    if (c != '-') prefix.push_back(c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c);
+  }
+  if (prefix.size() > 32 || prefix.find_first_not_of("0123456789abcdef") != std::string::npos) {
+    return Error(Code::kInvalidArgument, "'{}' is not the beginning of an id", hex.substr(0, 64));
+  }
+  const auto digit = [](char c) { return static_cast<uint8_t>(c <= '9' ? c - '0' : c - 'a' + 10); };
+  EntityKey key{static_cast<uint8_t>(kind)};
+  for (size_t i = 0; i < prefix.size(); ++i) {
+    key[1 + i / 2] |= static_cast<uint8_t>(digit(prefix[i]) << (i % 2 == 0 ? 4 : 0));
+  }
+
+  std::vector<schema::Uuid> ids;
+  NIMBUS_ASSIGN_OR_RETURN(const lmdb::Transaction txn, environment_->BeginRead());
+  NIMBUS_ASSIGN_OR_RETURN(lmdb::Cursor cursor,
+                          txn.OpenCursor(environment_->tables().entity.entities));
+  NIMBUS_ASSIGN_OR_RETURN(auto entry, cursor.AtOrAfter(key));
+  while (entry.has_value() && ids.size() < limit) {
+    NIMBUS_ASSIGN_OR_RETURN(const Entity entity, DecodeEntity(entry->key, entry->value));
+    if (entity.state.kind != kind) break;
+    if (schema::ToHex(entity.state.id.bytes).compare(0, prefix.size(), prefix) != 0) break;
+    ids.push_back(entity.state.id);
+    NIMBUS_ASSIGN_OR_RETURN(entry, cursor.Next());
+  }
+  return ids;
+}
+
+absl::StatusOr<std::optional<schema::Uuid>> Journal::FindName(schema::fb::EntityKind kind,
+                                                              std::string_view scope,
+                                                              std::string_view name) const {
+  NIMBUS_ASSIGN_OR_RETURN(const lmdb::Transaction txn, environment_->BeginRead());
+  NIMBUS_ASSIGN_OR_RETURN(
+      std::optional<lmdb::View> value,
+      txn.Get(environment_->tables().entity.names, MakeNameKey(kind, scope, name)));
+  if (!value.has_value()) return std::optional<schema::Uuid>();
+  schema::Uuid id;
+  if (!TakeFixed(&*value, &id.bytes)) return absl::DataLossError("name table is malformed");
+  return std::optional<schema::Uuid>(id);
+}
+
+absl::StatusOr<schema::Digest> Journal::LeafHash(uint64_t sequence) const {
+  NIMBUS_ASSIGN_OR_RETURN(const lmdb::Transaction txn, environment_->BeginRead());
+  NIMBUS_ASSIGN_OR_RETURN(const Frame frame, environment_->ReadFrame(txn, sequence));
+  return LeafHashOf(frame.record(sequence - frame.first_sequence()));
+}
+
+absl::StatusOr<Stat> Journal::GetStat() const {
+  NIMBUS_ASSIGN_OR_RETURN(const lmdb::Transaction txn, environment_->BeginRead());
+  NIMBUS_ASSIGN_OR_RETURN(const Head head, environment_->ReadHead(txn));
+  const Tables& tables = environment_->tables();
+  Stat stat{.journal_id = id(),
+            .format = kFormatVersion,
+            .records = head.size(),
+            .root = head.frontier.Root()};
+  NIMBUS_ASSIGN_OR_RETURN(const lmdb::TableStat records, txn.Stat(tables.records));
+  NIMBUS_ASSIGN_OR_RETURN(const lmdb::TableStat bodies, txn.Stat(tables.bodies));
+  NIMBUS_ASSIGN_OR_RETURN(const lmdb::TableStat chunks, txn.Stat(tables.chunks));
+  NIMBUS_ASSIGN_OR_RETURN(const lmdb::TableStat tiles, txn.Stat(tables.tiles));
+  NIMBUS_ASSIGN_OR_RETURN(const lmdb::TableStat entities, txn.Stat(tables.entity.entities));
+  NIMBUS_ASSIGN_OR_RETURN(const lmdb::TableStat names, txn.Stat(tables.entity.names));
+  NIMBUS_ASSIGN_OR_RETURN(stat.bytes_free, txn.FreePageBytes());
+  stat.frames = records.entries;
+  stat.record_bytes = records.bytes;
+  stat.body_bytes = bodies.bytes + chunks.bytes;
+  stat.tile_bytes = tiles.bytes;
+  stat.entity_bytes = entities.bytes + names.bytes;
+  stat.file_bytes = environment_->env().BytesAllocated();
+  stat.bytes_used = stat.file_bytes - stat.bytes_free;
+  return stat;
+}
+
+const schema::Uuid& Journal::id() const { return environment_->journal_id(); }
+const std::string& Journal::store() const { return environment_->store(); }
+
+}  // namespace nimbus::journal

@@ -29,8 +29,10 @@
 
 namespace nimbus::journal {
 
-class Environment;
+class BaseCache;
 class CommitQueue;
+class Environment;
+class SizeSignal;
 
 struct Options {
   bool create = true;       // make the store when the directory has none
@@ -39,7 +41,7 @@ struct Options {
   size_t queue_bytes_max = 64u << 20;
   size_t group_records_max = 512;           // a frame holds at most these
   size_t group_bytes_max = 1u << 20;
-  size_t body_bytes_max = 64u << 20;        // plaintext
+  size_t body_bytes_max = 64u << 20;        // plaintext; no more than this default
   size_t base_cache_bytes_max = 32u << 20;  // plaintext bodies kept to compress against
   int compression_level = 3;                // zstd
   size_t map_bytes = size_t{1} << 40;       // address space asked for; halved while refused
@@ -79,7 +81,7 @@ struct Entry {
 struct EntityState {
   schema::fb::EntityKind kind = schema::fb::EntityKind::none;
   schema::Uuid id;
-  // What the last event did to it: see entities.h for the states of each kind.
+  // What its events made of it: a Lifecycle.
   uint8_t state = 0;
   schema::Uuid parent;         // session of an operation, operation of a step or checkpoint
   uint64_t version = 0;        // events in its stream; 0 for steps and checkpoints
@@ -163,10 +165,14 @@ class Journal {
  private:
   friend class Reader;
   friend class Verifier;
-  Journal();
+  Journal(std::unique_ptr<Environment> environment, const Options& options);
 
-  std::unique_ptr<Environment> environment_;
-  std::unique_ptr<CommitQueue> queue_;
+  // All constant after construction; each has its own lock.
+  const Options options_;
+  const std::unique_ptr<Environment> environment_;
+  const std::unique_ptr<BaseCache> bases_;
+  const std::unique_ptr<SizeSignal> signal_;
+  const std::unique_ptr<CommitQueue> queue_;  // null when read-only
 };
 
 }  // namespace nimbus::journal

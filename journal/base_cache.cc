@@ -1,0 +1,68 @@
+#include "base_cache.h"
+
+#include "nimbus/schema/status.h"
+
+namespace nimbus::journal {
+namespace {
+
+uint64_t WithoutLowestBit(uint64_t n) { return n & (n - 1); }
+
+}  // namespace
+
+BaseCache::BaseCache(const Environment& environment, size_t bytes_max)
+    : bytes_max_(bytes_max), reader_(environment, bytes_max / 2) {}
+
+std::optional<Base> BaseCache::ForNext(const ChainKey& key) {
+  const absl::MutexLock lock(&mu_);
+  const auto it = chains_.find(key);
+  if (it == chains_.end()) return std::nullopt;
+  const uint64_t wanted = WithoutLowestBit(it->second.count);
+  for (const auto& [n, base] : it->second.kept) {
+    if (n == wanted) return base;
+  }
+  return std::nullopt;
+}
+
+size_t BaseCache::BytesOf(const Chain& chain) {
+  size_t bytes = 0;
+  for (const auto& [n, base] : chain.kept) bytes += base.bytes->size();
+  return bytes;
+}
+
+void BaseCache::Add(const ChainKey& key, Base base) {
+  const absl::MutexLock lock(&mu_);
+  const auto [it, is_new] = chains_.try_emplace(key);
+  Chain& chain = it->second;
+  if (is_new) {
+    uses_.push_front(key);
+    chain.use = uses_.begin();
+  } else {
+    uses_.splice(uses_.begin(), uses_, chain.use);
+    bytes_ -= BytesOf(chain);
+  }
+  const uint64_t n = chain.count++;
+  if (n > 0) {
+    while (!chain.kept.empty() && chain.kept.back().first != WithoutLowestBit(n)) {
+      chain.kept.pop_back();
+    }
+  }
+  chain.kept.emplace_back(n, std::move(base));
+  bytes_ += BytesOf(chain);
+  while (bytes_ > bytes_max_ / 2 && !uses_.empty()) {
+    const auto oldest = chains_.find(uses_.back());
+    bytes_ -= BytesOf(oldest->second);
+    chains_.erase(oldest);
+    uses_.pop_back();
+  }
+}
+
+absl::StatusOr<Base> BaseCache::Read(uint64_t sequence) {
+  const absl::MutexLock lock(&mu_);
+  NIMBUS_ASSIGN_OR_RETURN(const std::optional<PlainBody> plain, reader_.Read(sequence));
+  if (!plain.has_value()) {
+    return schema::Error(absl::StatusCode::kNotFound, "record {} has no body", sequence);
+  }
+  return Base{.sequence = sequence, .depth = plain->depth, .bytes = plain->bytes};
+}
+
+}  // namespace nimbus::journal

@@ -1,0 +1,132 @@
+// The two small tables that let an append be refused before it is written:
+// entities (kind, id → what became of it) and names (kind, scope, name → id).
+// Both follow from the records alone; Verifier rebuilds them by the same rules.
+//
+//   Changes changes(txn, tables);               // in the writer's transaction
+//   StatusOr<Placement> p = changes.Apply(record, sequence);
+//   p.ok() ? changes.Accept() : changes.Reject();   // per append: all its events or none
+//   changes.Write(&txn);                        // per group
+//
+// What an event needs, and the state it leaves:
+//
+//   SessionStarted       the session does not exist                → running
+//   SessionUpdated       it exists
+//   SessionEnded         it is running                             → completed
+//   OperationCreated     the operation does not exist, its session is running, its
+//                        parent, if it names one, exists           → pending
+//   OperationPlanned     it is not final
+//   OperationStarted     it is pending                             → running
+//   Operation{Completed,Failed,Cancelled}  it is not final         → final
+//   StepAdded            the operation is not final, the step does not exist → pending;
+//                        takes the operation's next step number
+//   StepStarted          the step is of this operation and pending → running
+//   Step{Completed,Failed,Cancelled}  of this operation, which is not final, and not final → final
+//   CheckpointCreated    the checkpoint does not exist, its step is of this operation
+//   ImportStarted        the source holds, or takes, the name (format, key) → running
+//   SourceStored         the source is running; `first` is the number of records stored
+//   ImportFinished       the source is running                     → completed
+//   JournalCreated       sequence 0
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "format.h"
+#include "lmdb_env.h"
+#include "nimbus/journal/journal.h"
+#include "nimbus/schema/events_generated.h"
+
+namespace nimbus::journal {
+
+struct EntityTables {
+  lmdb::Table entities;
+  lmdb::Table names;
+};
+
+using EntityKey = std::array<uint8_t, 17>;  // kind, id
+
+EntityKey MakeEntityKey(schema::fb::EntityKind kind, const schema::Uuid& id);
+
+// The last append that carried an append id, so that a retry finds its result.
+struct LastAppend {
+  AppendId id{};
+  Appended result;
+};
+
+struct Entity {
+  EntityState state;
+  std::optional<LastAppend> last_append;
+  bool changed = false;  // by the appends in hand; not stored
+};
+
+Bytes EncodeEntity(const Entity& entity);
+absl::StatusOr<Entity> DecodeEntity(std::span<const uint8_t> key, std::span<const uint8_t> value);
+
+// Key in the names table: kind, scope, 0x00, name.
+Bytes MakeNameKey(schema::fb::EntityKind kind, std::string_view scope, std::string_view name);
+
+absl::StatusOr<std::optional<Entity>> FindEntity(const lmdb::Transaction& txn,
+                                                 const EntityTables& tables,
+                                                 schema::fb::EntityKind kind,
+                                                 const schema::Uuid& id);
+
+// Envelope fields that the journal's state decides.
+struct Placement {
+  uint64_t version = 0;
+  uint64_t previous = 0;
+  uint32_t ordinal = 0;
+};
+
+// Changes of one group on top of a transaction. One thread.
+class Changes {
+ public:
+  Changes(const lmdb::Transaction& txn, const EntityTables& tables) : txn_(txn), tables_(tables) {}
+
+  // Checks the rules of `record`'s event as of now and notes what it changes.
+  // Reads of the envelope only its stream and kind. Errors other than those of
+  // the rules are failures to read.
+  absl::StatusOr<Placement> Apply(const schema::fb::Record& record, uint64_t sequence);
+
+  // Ends one append: keeps or forgets what Apply noted since the last of these.
+  void Accept();
+  void Reject();
+
+  // The entity as it is after the changes so far; nullptr when there is none.
+  // Valid until the next call.
+  absl::StatusOr<Entity*> Find(schema::fb::EntityKind kind, const schema::Uuid& id);
+
+  absl::Status Write(lmdb::Transaction* txn) const;
+
+ private:
+  struct Context;  // one Apply
+  using Entities = std::map<EntityKey, Entity>;
+  using Names = std::map<Bytes, schema::Uuid>;
+
+  absl::StatusOr<Entity*> Create(const Context& context, schema::fb::EntityKind kind,
+                                 const schema::Uuid& id, Lifecycle state,
+                                 const schema::Uuid& parent);
+  absl::StatusOr<Entity*> Require(schema::fb::EntityKind kind, const schema::Uuid& id);
+  absl::StatusOr<Entity*> RequireStep(const Context& context, const schema::fb::Id& step);
+  absl::StatusOr<Entity*> ApplyRule(const Context& context, Placement* placement);
+  absl::StatusOr<Entity*> CreateOperation(const Context& context);
+  absl::StatusOr<Entity*> AddStep(const Context& context, Placement* placement);
+  absl::StatusOr<Entity*> MoveStep(const Context& context, const schema::fb::Id& step,
+                                   Lifecycle to);
+  absl::StatusOr<Entity*> MoveOperation(const Context& context, Lifecycle to);
+  absl::StatusOr<Entity*> CreateCheckpoint(const Context& context);
+  absl::StatusOr<Entity*> StartImport(const Context& context);
+  absl::StatusOr<Entity*> StoreSource(const Context& context);
+  absl::Status ClaimName(const Context& context, std::string_view scope, std::string_view name);
+
+  const lmdb::Transaction& txn_;
+  EntityTables tables_;
+  Entities accepted_, trial_;
+  Names accepted_names_, trial_names_;
+};
+
+}  // namespace nimbus::journal

@@ -1,0 +1,325 @@
+#include "environment.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <mutex>
+#include <set>
+#include <utility>
+
+#include "nimbus/schema/check.h"
+#include "nimbus/schema/event.h"
+#include "nimbus/schema/status.h"
+#include "store.h"
+
+namespace nimbus::journal {
+namespace {
+
+using schema::Error;
+using Code = absl::StatusCode;
+
+constexpr char kMetaKeyJournal[] = "journal";
+constexpr char kMetaKeyHead[] = "head";
+
+std::span<const uint8_t> KeyOf(std::string_view text) {
+  return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
+}
+
+std::span<const uint8_t> KeyOf(const uint64_t& sequence) {
+  return {reinterpret_cast<const uint8_t*>(&sequence), sizeof(sequence)};
+}
+
+// LMDB allows an environment once in a process.
+std::mutex registry_mu;
+
+std::set<std::string>& Registry() {
+  static std::set<std::string> open;
+  return open;
+}
+
+absl::Status Register(const std::string& directory, std::string* key) {
+  struct stat info;
+  if (stat(directory.c_str(), &info) != 0) return StatusOfErrno(errno, directory);
+  *key = fmt::format("{}:{}", info.st_dev, info.st_ino);
+  const std::lock_guard<std::mutex> lock(registry_mu);
+  if (Registry().insert(*key).second) return absl::OkStatus();
+  key->clear();
+  return Error(Code::kFailedPrecondition, "{}: open in this process already", directory);
+}
+
+// Big-endian, so that LMDB keeps keys in numeric order.
+void PutBigEndian(uint64_t value, Bytes* out) {
+  for (int shift = 56; shift >= 0; shift -= 8) out->push_back(static_cast<uint8_t>(value >> shift));
+}
+
+Bytes EncodeMeta(const schema::Uuid& journal) {
+  Bytes out;
+  PutFixed(kFormatVersion, &out);
+  PutFixed(journal.bytes, &out);
+  return out;
+}
+
+}  // namespace
+
+Bytes EncodeHead(const Head& head) {
+  Bytes out;
+  PutFixed(head.size(), &out);
+  PutFixed(head.frame_checksum, &out);
+  for (const Hash& hash : head.frontier.subtrees()) PutFixed(hash, &out);
+  return out;
+}
+
+absl::StatusOr<Head> DecodeHead(std::span<const uint8_t> bytes) {
+  const absl::Status malformed = absl::DataLossError("journal head is malformed");
+  Head head;
+  uint64_t size = 0;
+  if (!TakeFixed(&bytes, &size) || !TakeFixed(&bytes, &head.frame_checksum)) return malformed;
+  std::vector<Hash> subtrees(static_cast<size_t>(std::popcount(size)));
+  for (Hash& hash : subtrees) {
+    if (!TakeFixed(&bytes, &hash)) return malformed;
+  }
+  if (!bytes.empty()) return malformed;
+  head.frontier = Frontier(size, std::move(subtrees));
+  return head;
+}
+
+Bytes MakeTileKey(uint8_t level, uint64_t index) {
+  Bytes key{level};
+  PutBigEndian(index, &key);
+  return key;
+}
+
+Bytes MakeChunkKey(uint64_t sequence, uint64_t index) {
+  Bytes key;
+  PutBigEndian(sequence, &key);
+  PutBigEndian(index, &key);
+  return key;
+}
+
+absl::StatusOr<FileLock> FileLock::Take(int descriptor) {
+  while (flock(descriptor, LOCK_EX) != 0) {
+    if (errno != EINTR) return StatusOfErrno(errno, "lock");
+  }
+  return FileLock(descriptor);
+}
+
+FileLock::~FileLock() {
+  if (descriptor_ >= 0) flock(descriptor_, LOCK_UN);
+}
+
+FileLock::FileLock(FileLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+
+absl::StatusOr<std::unique_ptr<Environment>> Environment::Open(const std::string& store,
+                                                               const Options& options) {
+  NIMBUS_ASSIGN_OR_RETURN(const StoreLayout layout, options.create && !options.read_only
+                                                        ? CreateStore(store)
+                                                        : FindStore(store));
+  std::unique_ptr<Environment> environment(new Environment());
+  environment->store_ = store;
+  environment->read_only_ = options.read_only;
+  NIMBUS_RETURN_IF_ERROR(Register(layout.journal_directory, &environment->registered_));
+  NIMBUS_RETURN_IF_ERROR(environment->OpenFiles(layout.journal_directory, options));
+  NIMBUS_RETURN_IF_ERROR(environment->OpenTables());
+  if (!options.read_only) NIMBUS_RETURN_IF_ERROR(environment->CreateJournal(options));
+  NIMBUS_RETURN_IF_ERROR(environment->ReadMeta());
+  if (!layout.complete) NIMBUS_RETURN_IF_ERROR(CompleteStore(store, layout));
+  return environment;
+}
+
+Environment::~Environment() {
+  env_.reset();
+  if (turn_ >= 0) close(turn_);
+  const std::lock_guard<std::mutex> lock(registry_mu);
+  if (!registered_.empty()) Registry().erase(registered_);
+}
+
+absl::Status Environment::OpenFiles(const std::string& directory, const Options& options) {
+  lmdb::EnvOptions env_options{.map_bytes = options.map_bytes, .read_only = options.read_only};
+  if (!options.read_only) {
+    const std::string turn = directory + "/turn.lock";
+    turn_ = open(turn.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (turn_ < 0) return StatusOfErrno(errno, turn);
+    NIMBUS_ASSIGN_OR_RETURN(const FileLock lock, FileLock::Take(turn_));
+    NIMBUS_RETURN_IF_ERROR(PrepareLmdbFiles(directory));
+    NIMBUS_ASSIGN_OR_RETURN(env_, lmdb::Env::Open(directory, env_options));
+    return env_->ClearDeadReaders();
+  }
+  absl::StatusOr<std::unique_ptr<lmdb::Env>> env = lmdb::Env::Open(directory, env_options);
+  if (absl::IsPermissionDenied(env.status())) {
+    // An auditor may not write to lock.mdb: safe while nobody else has it open.
+    NIMBUS_RETURN_IF_ERROR(CheckNoLockHolder(directory));
+    env_options.unlocked = true;
+    env = lmdb::Env::Open(directory, env_options);
+  }
+  NIMBUS_RETURN_IF_ERROR(env.status());
+  env_ = *std::move(env);
+  return absl::OkStatus();
+}
+
+absl::Status Environment::OpenTables() {
+  NIMBUS_ASSIGN_OR_RETURN(lmdb::Transaction txn, read_only_ ? BeginRead() : BeginWrite());
+  const bool create = !read_only_;
+  NIMBUS_ASSIGN_OR_RETURN(tables_.meta, txn.OpenTable("meta", false, create));
+  NIMBUS_ASSIGN_OR_RETURN(tables_.records, txn.OpenTable("records", true, create));
+  NIMBUS_ASSIGN_OR_RETURN(tables_.bodies, txn.OpenTable("bodies", true, create));
+  NIMBUS_ASSIGN_OR_RETURN(tables_.chunks, txn.OpenTable("chunks", false, create));
+  NIMBUS_ASSIGN_OR_RETURN(tables_.tiles, txn.OpenTable("tiles", false, create));
+  NIMBUS_ASSIGN_OR_RETURN(tables_.entity.entities, txn.OpenTable("entities", false, create));
+  NIMBUS_ASSIGN_OR_RETURN(tables_.entity.names, txn.OpenTable("names", false, create));
+  return txn.Commit();
+}
+
+absl::Status Environment::CreateJournal(const Options& options) {
+  NIMBUS_ASSIGN_OR_RETURN(lmdb::Transaction txn, BeginWrite());
+  NIMBUS_ASSIGN_OR_RETURN(const auto meta, txn.Get(tables_.meta, KeyOf(kMetaKeyJournal)));
+  if (meta.has_value()) return absl::OkStatus();
+
+  const schema::Uuid id = schema::NewUuid();
+  schema::fb::JournalCreatedT created;
+  created.journal = std::make_unique<schema::fb::Id>(id.ToFb());
+  created.software = "nimbus " NIMBUS_VERSION;
+  Bytes record = schema::EncodeRecord(
+      schema::MakeEvent(schema::fb::EntityKind::journal, id, std::move(created)));
+  schema::fb::Envelope* envelope = schema::MutableEnvelope(record);
+  schema::SystemClock system_clock;
+  envelope->mutate_time_us((options.clock != nullptr ? options.clock : &system_clock)->NowMicros());
+  Changes changes(txn, tables_.entity);
+  NIMBUS_ASSIGN_OR_RETURN(const Placement placement,
+                          changes.Apply(*schema::fb::GetRecord(record.data()), 0));
+  changes.Accept();
+  envelope->mutate_version(placement.version);
+
+  FrameBuilder builder(id, 0, 0);
+  builder.Add(record);
+  const FrameBuilder::Finished frame = builder.Finish();
+  Head head;
+  head.frontier.Append(LeafHashOf(record));
+  head.frame_checksum = frame.checksum;
+  NIMBUS_RETURN_IF_ERROR(txn.Put(tables_.records, KeyOf(uint64_t{0}), frame.bytes));
+  NIMBUS_RETURN_IF_ERROR(changes.Write(&txn));
+  NIMBUS_RETURN_IF_ERROR(WriteHead(&txn, head));
+  NIMBUS_RETURN_IF_ERROR(txn.Put(tables_.meta, KeyOf(kMetaKeyJournal), EncodeMeta(id)));
+  return txn.Commit();
+}
+
+absl::Status Environment::WriteHead(lmdb::Transaction* txn, const Head& head) const {
+  return txn->Put(tables_.meta, KeyOf(kMetaKeyHead), EncodeHead(head));
+}
+
+absl::Status Environment::ReadMeta() {
+  NIMBUS_ASSIGN_OR_RETURN(const lmdb::Transaction txn, BeginRead());
+  NIMBUS_ASSIGN_OR_RETURN(auto meta, txn.Get(tables_.meta, KeyOf(kMetaKeyJournal)));
+  uint32_t format = 0;
+  if (!meta.has_value() || !TakeFixed(&*meta, &format)) {
+    return Error(Code::kDataLoss, "{}: the journal was never created", store_);
+  }
+  if (format > kFormatVersion) {
+    return Error(Code::kUnimplemented, "{}: format {} is newer than this program's {}", store_,
+                 format, kFormatVersion);
+  }
+  if (format != kFormatVersion || !TakeFixed(&*meta, &journal_id_.bytes)) {
+    return Error(Code::kDataLoss, "{}: journal identity is malformed", store_);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<lmdb::Transaction> Environment::BeginRead() const {
+  return lmdb::Transaction::Begin(*env_, lmdb::Transaction::Mode::kRead);
+}
+
+absl::StatusOr<lmdb::Transaction> Environment::BeginWrite() const {
+  // LMDB's lock is not fair. Whoever waits here next gets it next, since this
+  // lock is dropped only when LMDB's is held.
+  NIMBUS_ASSIGN_OR_RETURN(const FileLock turn, FileLock::Take(turn_));
+  return lmdb::Transaction::Begin(*env_, lmdb::Transaction::Mode::kWrite);
+}
+
+absl::StatusOr<Head> Environment::ReadHead(const lmdb::Transaction& txn) const {
+  NIMBUS_ASSIGN_OR_RETURN(const auto value, txn.Get(tables_.meta, KeyOf(kMetaKeyHead)));
+  if (!value.has_value()) return absl::DataLossError("journal head is missing");
+  return DecodeHead(*value);
+}
+
+absl::StatusOr<uint64_t> Environment::FindFrameKey(const lmdb::Transaction& txn,
+                                                   uint64_t sequence) const {
+  NIMBUS_ASSIGN_OR_RETURN(lmdb::Cursor cursor, txn.OpenCursor(tables_.records));
+  NIMBUS_ASSIGN_OR_RETURN(auto entry, cursor.AtOrAfter(KeyOf(sequence)));
+  uint64_t key = 0;
+  const auto read_key = [&] {
+    return entry.has_value() && entry->key.size() == sizeof(key) &&
+           (std::memcpy(&key, entry->key.data(), sizeof(key)), true);
+  };
+  if (read_key() && key == sequence) return key;
+  if (entry.has_value()) {
+    NIMBUS_ASSIGN_OR_RETURN(entry, cursor.Previous());
+  } else {
+    NIMBUS_ASSIGN_OR_RETURN(entry, cursor.Last());
+  }
+  if (!read_key()) return Error(Code::kDataLoss, "no frame holds record {}", sequence);
+  return key;
+}
+
+absl::StatusOr<Frame> Environment::ReadFrame(const lmdb::Transaction& txn,
+                                             uint64_t sequence) const {
+  NIMBUS_ASSIGN_OR_RETURN(const uint64_t key, FindFrameKey(txn, sequence));
+  NIMBUS_ASSIGN_OR_RETURN(const auto value, txn.Get(tables_.records, KeyOf(key)));
+  NIMBUS_CHECK(value.has_value());
+  absl::StatusOr<Frame> frame = Frame::Decode(*value);
+  if (!frame.ok()) return schema::Annotate(frame.status(), fmt::format("record {}", key));
+  if (frame->first_sequence() != key || frame->header().journal != journal_id_.bytes) {
+    return Error(Code::kDataLoss, "record {}: the frame belongs elsewhere", key);
+  }
+  if (!frame->Holds(sequence)) {
+    NIMBUS_ASSIGN_OR_RETURN(const Head head, ReadHead(txn));
+    if (sequence >= head.size()) {
+      return Error(Code::kOutOfRange, "record {}: the journal ends at {}", sequence, head.size());
+    }
+    return Error(Code::kDataLoss, "no frame holds record {}", sequence);
+  }
+  return frame;
+}
+
+absl::Status Environment::ReadChunks(const lmdb::Transaction& txn, uint64_t sequence, size_t size,
+                                     Bytes* bytes) const {
+  bytes->clear();
+  for (uint64_t index = 0; bytes->size() < size; ++index) {
+    NIMBUS_ASSIGN_OR_RETURN(const auto chunk,
+                            txn.Get(tables_.chunks, MakeChunkKey(sequence, index)));
+    if (!chunk.has_value() || chunk->empty() || chunk->size() > size - bytes->size()) {
+      return Error(Code::kDataLoss, "body {}: piece {} is missing or malformed", sequence, index);
+    }
+    bytes->insert(bytes->end(), chunk->begin(), chunk->end());
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<BodyEntry>> Environment::ReadStoredBody(uint64_t sequence,
+                                                                     Bytes* bytes) const {
+  NIMBUS_ASSIGN_OR_RETURN(const lmdb::Transaction txn, BeginRead());
+  NIMBUS_ASSIGN_OR_RETURN(const uint64_t key, FindFrameKey(txn, sequence));
+  NIMBUS_ASSIGN_OR_RETURN(const auto value, txn.Get(tables_.bodies, KeyOf(key)));
+  if (!value.has_value()) return std::optional<BodyEntry>();
+  absl::StatusOr<std::vector<BodyEntry>> entries = ParseBodyFrame(*value, key);
+  if (!entries.ok()) {
+    return schema::Annotate(entries.status(), fmt::format("bodies of record {} and after", key));
+  }
+  const auto it =
+      std::lower_bound(entries->begin(), entries->end(), sequence,
+                       [](const BodyEntry& entry, uint64_t s) { return entry.sequence < s; });
+  if (it == entries->end() || it->sequence != sequence) return std::optional<BodyEntry>();
+  BodyEntry entry = *it;
+  if (entry.chunked) {
+    NIMBUS_RETURN_IF_ERROR(ReadChunks(txn, sequence, entry.stored_bytes, bytes));
+  } else {
+    bytes->assign(entry.bytes.begin(), entry.bytes.end());
+  }
+  entry.bytes = *bytes;
+  return std::optional<BodyEntry>(entry);
+}
+
+}  // namespace nimbus::journal

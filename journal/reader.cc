@@ -1,0 +1,123 @@
+#include "nimbus/journal/reader.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "body_reader.h"
+#include "environment.h"
+#include "nimbus/schema/status.h"
+
+namespace nimbus::journal {
+
+using schema::Error;
+using Code = absl::StatusCode;
+
+// A stream's records lie in several frames; going back along it visits few.
+constexpr size_t kFramesKept = 4;
+
+class Reader::Impl {
+ public:
+  Impl(const Environment& environment, const ReaderOptions& options)
+      : environment_(environment), bodies_(environment, options.body_cache_bytes_max) {}
+
+  absl::StatusOr<const RecordView*> Next();
+  absl::StatusOr<const RecordView*> Read(uint64_t sequence);
+  absl::StatusOr<const schema::fb::Body*> Body(const RecordView& view);
+
+  uint64_t position = 0;
+
+ private:
+  absl::Status FindFrame(uint64_t sequence);  // to the front of frames_
+
+  const Environment& environment_;
+  BodyReader bodies_;
+  std::vector<Frame> frames_;  // the front was used last
+  RecordView view_;
+  PlainBody body_;  // keeps alive what Body returned
+};
+
+absl::Status Reader::Impl::FindFrame(uint64_t sequence) {
+  const auto held = std::find_if(frames_.begin(), frames_.end(),
+                                 [&](const Frame& frame) { return frame.Holds(sequence); });
+  if (held != frames_.end()) {
+    std::rotate(frames_.begin(), held, held + 1);
+    return absl::OkStatus();
+  }
+  NIMBUS_ASSIGN_OR_RETURN(const lmdb::Transaction txn, environment_.BeginRead());
+  NIMBUS_ASSIGN_OR_RETURN(Frame frame, environment_.ReadFrame(txn, sequence));
+  if (frames_.size() == kFramesKept) frames_.pop_back();
+  frames_.insert(frames_.begin(), std::move(frame));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<const RecordView*> Reader::Impl::Read(uint64_t sequence) {
+  NIMBUS_RETURN_IF_ERROR(FindFrame(sequence));
+  const Frame& frame = frames_.front();
+  const std::span<const uint8_t> bytes = frame.record(sequence - frame.first_sequence());
+  absl::StatusOr<const schema::fb::Record*> record = schema::VerifyRecord(bytes);
+  if (!record.ok()) return schema::Annotate(record.status(), fmt::format("record {}", sequence));
+  if ((*record)->envelope()->sequence() != sequence) {
+    return Error(Code::kDataLoss, "record {} says it is {}", sequence,
+                 (*record)->envelope()->sequence());
+  }
+  view_ = {.sequence = sequence, .bytes = bytes, .record = *record};
+  return &view_;
+}
+
+absl::StatusOr<const RecordView*> Reader::Impl::Next() {
+  absl::StatusOr<const RecordView*> view = Read(position);
+  if (absl::IsOutOfRange(view.status())) return nullptr;
+  if (view.ok()) ++position;
+  return view;
+}
+
+absl::StatusOr<const schema::fb::Body*> Reader::Impl::Body(const RecordView& view) {
+  const schema::fb::Envelope& envelope = view.envelope();
+  if (envelope.body_size() == 0) return nullptr;
+  NIMBUS_ASSIGN_OR_RETURN(std::optional<PlainBody> plain, bodies_.Read(view.sequence));
+  if (!plain.has_value()) {
+    return Error(Code::kNotFound, "the body of record {} is not stored", view.sequence);
+  }
+  body_ = *std::move(plain);
+  if (body_.bytes->size() != envelope.body_size() ||
+      BodyCommitment(*body_.bytes, body_.nonce) != schema::FromFb(envelope.body_commitment())) {
+    return Error(Code::kDataLoss, "the body of record {} is not the one it commits to",
+                 view.sequence);
+  }
+  absl::StatusOr<const schema::fb::Body*> body = schema::VerifyBody(*body_.bytes);
+  if (!body.ok()) return schema::Annotate(body.status(), fmt::format("record {}", view.sequence));
+  return body;
+}
+
+Reader::Reader(const Journal& journal, const ReaderOptions& options)
+    : impl_(std::make_unique<Impl>(*journal.environment_, options)) {}
+Reader::~Reader() = default;
+Reader::Reader(Reader&&) noexcept = default;
+
+void Reader::Seek(uint64_t sequence) { impl_->position = sequence; }
+uint64_t Reader::position() const { return impl_->position; }
+absl::StatusOr<const RecordView*> Reader::Next() { return impl_->Next(); }
+absl::StatusOr<const RecordView*> Reader::Read(uint64_t sequence) { return impl_->Read(sequence); }
+
+absl::StatusOr<std::vector<uint64_t>> Reader::StreamSequences(uint64_t head) {
+  std::vector<uint64_t> sequences;
+  for (uint64_t sequence = head;;) {
+    NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, impl_->Read(sequence));
+    sequences.push_back(sequence);
+    const uint64_t previous = view->envelope().previous();
+    if (previous == sequence) break;
+    if (previous > sequence) {
+      return Error(Code::kDataLoss, "record {} links forward to {}", sequence, previous);
+    }
+    sequence = previous;
+  }
+  std::reverse(sequences.begin(), sequences.end());
+  return sequences;
+}
+
+absl::StatusOr<const schema::fb::Body*> Reader::Body(const RecordView& record) {
+  return impl_->Body(record);
+}
+
+}  // namespace nimbus::journal

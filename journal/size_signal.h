@@ -1,0 +1,26 @@
+// Wakes those who wait for the journal to grow.
+#pragma once
+
+#include <cstdint>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+
+namespace nimbus::journal {
+
+// Thread-safe.
+class SizeSignal {
+ public:
+  // The journal has grown, or waits are to end.
+  void Notify();
+  uint64_t generation() const;
+  // Waits until Notify has been called since `generation`, or `timeout_ms` passed.
+  void Wait(uint64_t generation, int64_t timeout_ms) const;
+
+ private:
+  mutable absl::Mutex mu_;
+  mutable absl::CondVar changed_;
+  uint64_t generation_ ABSL_GUARDED_BY(mu_) = 0;
+};
+
+}  // namespace nimbus::journal

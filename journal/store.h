@@ -1,0 +1,38 @@
+// The files of a store that are not LMDB's own: finding a store, making one,
+// and the preparations LMDB needs where disks are full or creation was cut off.
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace nimbus::journal {
+
+// The status of a failed system call; `what` is the path or the deed.
+absl::Status StatusOfErrno(int error, const std::string& what);
+
+struct StoreLayout {
+  std::string journal_directory;
+  bool complete = true;  // false: CURRENT is still to be written
+};
+
+// The layout of the store at `path`. NotFound when there is no store,
+// InvalidArgument when there is something else, Unimplemented for a newer format.
+absl::StatusOr<StoreLayout> FindStore(const std::string& path);
+
+// FindStore, or the directories of a new store where `path` is empty, missing, or
+// a store whose creation was cut off.
+absl::StatusOr<StoreLayout> CreateStore(const std::string& path);
+
+// Makes a created store one: writes and syncs CURRENT. Safe to repeat, and for
+// several processes at once.
+absl::Status CompleteStore(const std::string& path, const StoreLayout& layout);
+
+// To be called before LMDB opens `directory`, under the turn lock.
+absl::Status PrepareLmdbFiles(const std::string& directory);
+
+// FailedPrecondition when a process has the environment in `directory` open.
+absl::Status CheckNoLockHolder(const std::string& directory);
+
+}  // namespace nimbus::journal
