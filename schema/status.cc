@@ -2,12 +2,18 @@
 
 #include <string_view>
 
+#include "absl/strings/cord.h"
+
 namespace nimbus::schema {
 
 absl::Status Annotate(const absl::Status& status, const std::string& context) {
   if (status.ok()) return status;
   const std::string_view message(status.message().data(), status.message().size());
-  return absl::Status(status.code(), fmt::format("{}: {}", context, message));
+  absl::Status annotated(status.code(), fmt::format("{}: {}", context, message));
+  status.ForEachPayload([&annotated](absl::string_view url, const absl::Cord& payload) {
+    annotated.SetPayload(url, payload);
+  });
+  return annotated;
 }
 
 }  // namespace nimbus::schema
