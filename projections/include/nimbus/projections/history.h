@@ -55,6 +55,12 @@ struct NewSession {
   std::optional<schema::Uuid> id;
 };
 
+// What to set; empty members stay as they are.
+struct SessionChange {
+  std::string name, description;
+  std::string context;  // JSON
+};
+
 struct NewOperation {
   schema::Uuid session;
   std::string type;   // 'chat', 'generate', 'deploy', 'query', or the caller's own word
@@ -75,10 +81,10 @@ struct NewStep {
 
 // How an operation or a step ended.
 struct Result {
-  std::string output;             // JSON
-  std::string error;              // text
-  std::string patch;              // JSON, RFC 6902: what a step did to the state; steps only
-  schema::fb::OutcomeT outcome;   // duration, tokens, cost in micro-dollars
+  std::string output;            // JSON
+  std::string error;             // text
+  std::string patch;             // JSON, RFC 6902: what a step did to the state; steps only
+  schema::fb::OutcomeT outcome;  // duration, tokens, cost in micro-dollars
 };
 
 struct NewCheckpoint {
@@ -136,8 +142,8 @@ struct Checkpoint {
 
 struct OperationWithSteps {
   Operation operation;
-  std::vector<OperationStep> steps;      // by step number
-  std::vector<Checkpoint> checkpoints;   // in the order they were made
+  std::vector<OperationStep> steps;     // by step number
+  std::vector<Checkpoint> checkpoints;  // in the order they were made
 };
 
 struct OperationFilter {
@@ -157,15 +163,15 @@ class History {
   History& operator=(const History&) = delete;
 
   absl::StatusOr<Written> CreateSession(const NewSession& session);
-  // Sets what is set in `change` (name, description, context).
-  absl::StatusOr<Written> UpdateSession(const schema::Uuid& session, const NewSession& change);
+  absl::StatusOr<Written> UpdateSession(const schema::Uuid& session, const SessionChange& change);
   absl::StatusOr<Written> EndSession(const schema::Uuid& session);
 
   // Status pending.
   absl::StatusOr<Written> CreateOperation(const NewOperation& operation);
   absl::StatusOr<Written> PlanOperation(const schema::Uuid& operation, std::string plan);
   // Status running. `state` (JSON) is what replay starts from; null when unset.
-  absl::StatusOr<Written> StartOperation(const schema::Uuid& operation, std::string state = {});
+  absl::StatusOr<Written> StartOperation(const schema::Uuid& operation,
+                                         const std::string& state = {});
   // Any status but pending. `result` belongs to a final one; InvalidArgument when
   // one is given with running.
   absl::StatusOr<Written> UpdateOperationStatus(const schema::Uuid& operation,
@@ -197,6 +203,8 @@ class History {
   class Connection;
 
   absl::StatusOr<Written> Append(const schema::Uuid& id, std::vector<schema::Event> events);
+  absl::StatusOr<Written> Append(const schema::Uuid& id, schema::Event event);
+  absl::StatusOr<schema::Uuid> OperationOfStep(const schema::Uuid& step) const;
   template <typename Payload>
   absl::StatusOr<Written> EndStep(const schema::Uuid& step, const Result& result);
 

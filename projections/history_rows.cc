@@ -1,0 +1,569 @@
+#include "history_rows.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "nimbus/schema/check.h"
+#include "nimbus/schema/clock.h"
+#include "nimbus/schema/json.h"
+
+namespace nimbus::projections {
+namespace {
+
+namespace fb = schema::fb;
+using schema::Error;
+using schema::Uuid;
+using sqlite::Statement;
+
+// A body's text, or NULL. Valid as long as the body.
+std::optional<std::string_view> Text(const flatbuffers::String* text) {
+  if (text == nullptr) return std::nullopt;
+  return std::string_view(text->data(), text->size());
+}
+
+std::optional<std::string> Time(const AppliedRecord& record) {
+  const std::optional<int64_t> micros = schema::OccurredAt(record.record());
+  if (!micros) return std::nullopt;
+  return schema::FormatUtc(*micros);
+}
+
+std::string StreamId(const AppliedRecord& record) {
+  return Uuid::FromFb(record.view.envelope().stream()).ToString();
+}
+
+std::string IdText(const fb::Id& id) { return Uuid::FromFb(id).ToString(); }
+
+// What stands for an erased body in a column that can't be NULL.
+std::string ErasedMark(uint64_t sequence) { return fmt::format(R"({{"$erased":{}}})", sequence); }
+
+// JSON column that is {} when the event has none.
+std::optional<std::string_view> JsonOrEmptyObject(const AppliedRecord& record,
+                                                  const flatbuffers::String* text) {
+  if (record.erased) return std::nullopt;
+  return Text(text).value_or("{}");
+}
+
+// A step type's name; of one this version does not know, its number.
+std::string StepTypeText(fb::StepType type) {
+  const std::string_view name = fb::EnumNameStepType(type);
+  return name.empty() ? fmt::format("{}", static_cast<int>(type)) : std::string(name);
+}
+
+struct OutcomeColumns {
+  std::optional<int64_t> duration_ms, tokens_used, cost_cents;
+};
+
+absl::StatusOr<std::optional<int64_t>> SqlInteger(std::string_view name,
+                                                  flatbuffers::Optional<uint64_t> value) {
+  if (!value.has_value()) return std::nullopt;
+  if (*value > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) {
+    return Error(absl::StatusCode::kOutOfRange, "{} {} is more than SQLite can hold", name, *value);
+  }
+  return static_cast<int64_t>(*value);
+}
+
+absl::StatusOr<OutcomeColumns> Columns(const fb::Outcome* outcome) {
+  OutcomeColumns columns;
+  if (outcome == nullptr) return columns;
+  NIMBUS_ASSIGN_OR_RETURN(columns.duration_ms, SqlInteger("duration_ms", outcome->duration_ms()));
+  NIMBUS_ASSIGN_OR_RETURN(columns.tokens_used, SqlInteger("tokens_used", outcome->tokens_used()));
+  const flatbuffers::Optional<int64_t> cost = outcome->cost_microdollars();
+  if (cost.has_value()) columns.cost_cents = CentsFromMicrodollars(*cost);
+  return columns;
+}
+
+// Reading a row. Columns are numbered as the SELECTs below list them.
+
+absl::Status BadRow(int64_t rowid, std::string_view column, std::string_view value) {
+  return Error(absl::StatusCode::kDataLoss, "the row of record {} holds {} '{}'", rowid, column,
+               value);
+}
+
+// Reads columns one by one; the first that holds what it can't is remembered.
+class RowReader {
+ public:
+  explicit RowReader(const Statement& row) : row_(row), rowid_(row.Int(0)) {}
+
+  uint64_t sequence() const { return static_cast<uint64_t>(rowid_); }
+
+  Uuid Id(int column) {
+    absl::StatusOr<Uuid> id = schema::ParseUuid(row_.Text(column));
+    if (id.ok()) return *id;
+    Fail("id", column);
+    return {};
+  }
+
+  std::optional<int64_t> Time(int column) {
+    if (row_.IsNull(column)) return std::nullopt;
+    const std::optional<int64_t> micros = schema::ParseUtc(row_.Text(column));
+    if (!micros) Fail("time", column);
+    return micros;
+  }
+
+  journal::Lifecycle Status(int column) {
+    absl::StatusOr<journal::Lifecycle> status = ParseStatus(row_.Text(column));
+    if (status.ok()) return *status;
+    Fail("status", column);
+    return journal::Lifecycle::kPending;
+  }
+
+  fb::StepType StepType(int column) {
+    for (const fb::StepType type : fb::EnumValuesStepType()) {
+      if (row_.Text(column) == fb::EnumNameStepType(type)) return type;
+    }
+    Fail("step type", column);
+    return fb::StepType::llm_call;
+  }
+
+  const absl::Status& status() const { return status_; }
+
+ private:
+  void Fail(std::string_view what, int column) {
+    if (status_.ok()) status_ = BadRow(rowid_, what, row_.Text(column));
+  }
+
+  const Statement& row_;
+  const int64_t rowid_;
+  absl::Status status_;
+};
+
+constexpr char kSessionColumns[] =
+    "SELECT rowid, id, name, description, context, persona_id, started_at, ended_at FROM sessions ";
+
+absl::StatusOr<Session> ReadSession(const Statement& row) {
+  RowReader reader(row);
+  Session session{.id = reader.Id(1),
+                  .name = row.OptionalText(2),
+                  .description = row.OptionalText(3),
+                  .context = row.OptionalText(4),
+                  .persona_id = row.OptionalText(5),
+                  .started_at_us = reader.Time(6),
+                  .ended_at_us = reader.Time(7),
+                  .sequence = reader.sequence()};
+  NIMBUS_RETURN_IF_ERROR(reader.status());
+  return session;
+}
+
+// ?1 says whether bodies are wanted: SQLite does not read what is not.
+constexpr char kOperationColumns[] =
+    "SELECT rowid, id, session_id, type, CASE WHEN ?1 THEN input END, "
+    "CASE WHEN ?1 THEN output END, CASE WHEN ?1 THEN plan END, status, error, duration_ms, "
+    "tokens_used, cost_cents, created_at, completed_at FROM operations ";
+
+absl::StatusOr<Operation> ReadOperation(const Statement& row) {
+  RowReader reader(row);
+  Operation operation{.id = reader.Id(1),
+                      .session_id = reader.Id(2),
+                      .type = std::string(row.Text(3)),
+                      .input = std::string(row.Text(4)),
+                      .output = row.OptionalText(5),
+                      .plan = row.OptionalText(6),
+                      .status = reader.Status(7),
+                      .error = row.OptionalText(8),
+                      .duration_ms = row.OptionalInt(9),
+                      .tokens_used = row.OptionalInt(10),
+                      .cost_cents = row.OptionalInt(11),
+                      .created_at_us = reader.Time(12),
+                      .completed_at_us = reader.Time(13),
+                      .sequence = reader.sequence()};
+  NIMBUS_RETURN_IF_ERROR(reader.status());
+  return operation;
+}
+
+constexpr char kSelectSteps[] =
+    "SELECT rowid, id, operation_id, step_number, type, tool_name, input, output, status, "
+    "duration_ms, created_at FROM operation_steps WHERE operation_id = ? ORDER BY step_number";
+
+absl::StatusOr<OperationStep> ReadStep(const Statement& row) {
+  RowReader reader(row);
+  OperationStep step{.id = reader.Id(1),
+                     .operation_id = reader.Id(2),
+                     .step_number = row.Int(3),
+                     .type = reader.StepType(4),
+                     .tool_name = row.OptionalText(5),
+                     .input = row.OptionalText(6),
+                     .output = row.OptionalText(7),
+                     .status = reader.Status(8),
+                     .duration_ms = row.OptionalInt(9),
+                     .created_at_us = reader.Time(10),
+                     .sequence = reader.sequence()};
+  NIMBUS_RETURN_IF_ERROR(reader.status());
+  return step;
+}
+
+constexpr char kSelectCheckpoints[] =
+    "SELECT rowid, id, operation_id, step_id, name, CASE WHEN ?2 THEN state END, created_at "
+    "FROM checkpoints WHERE operation_id = ?1 ORDER BY rowid";
+
+absl::StatusOr<Checkpoint> ReadCheckpoint(const Statement& row) {
+  RowReader reader(row);
+  Checkpoint checkpoint{.id = reader.Id(1),
+                        .operation_id = reader.Id(2),
+                        .step_id = reader.Id(3),
+                        .name = row.OptionalText(4),
+                        .state = std::string(row.Text(5)),
+                        .created_at_us = reader.Time(6),
+                        .sequence = reader.sequence()};
+  NIMBUS_RETURN_IF_ERROR(reader.status());
+  return checkpoint;
+}
+
+// The row `rows` is at, if `found`, and all that follow.
+template <typename Row>
+absl::StatusOr<std::vector<Row>> ReadAll(Statement* rows, absl::StatusOr<bool> found,
+                                         absl::StatusOr<Row> (*read)(const Statement&)) {
+  std::vector<Row> all;
+  for (; found.ok() && *found; found = rows->Next()) {
+    absl::StatusOr<Row> row = read(*rows);
+    if (!row.ok()) {
+      rows->Reset();
+      return std::move(row).status();
+    }
+    all.push_back(*std::move(row));
+  }
+  if (!found.ok()) return std::move(found).status();
+  return all;
+}
+
+template <typename Row>
+absl::StatusOr<std::optional<Row>> ReadOne(Statement* rows, absl::StatusOr<bool> found,
+                                           absl::StatusOr<Row> (*read)(const Statement&)) {
+  NIMBUS_ASSIGN_OR_RETURN(std::vector<Row> all, ReadAll(rows, std::move(found), read));
+  if (all.empty()) return std::nullopt;
+  return std::move(all.front());
+}
+
+// SQLite's LIMIT and OFFSET are signed.
+int64_t SqlCount(uint64_t count) {
+  return static_cast<int64_t>(
+      std::min(count, static_cast<uint64_t>(std::numeric_limits<int64_t>::max())));
+}
+
+}  // namespace
+
+std::string_view StatusText(journal::Lifecycle status) {
+  switch (status) {
+    case journal::Lifecycle::kPending:
+      return "pending";
+    case journal::Lifecycle::kRunning:
+      return "running";
+    case journal::Lifecycle::kCompleted:
+      return "completed";
+    case journal::Lifecycle::kFailed:
+      return "failed";
+    case journal::Lifecycle::kCancelled:
+      return "cancelled";
+  }
+  NIMBUS_CHECK(false);
+}
+
+absl::StatusOr<journal::Lifecycle> ParseStatus(std::string_view text) {
+  using journal::Lifecycle;
+  for (const Lifecycle status : {Lifecycle::kPending, Lifecycle::kRunning, Lifecycle::kCompleted,
+                                 Lifecycle::kFailed, Lifecycle::kCancelled}) {
+    if (text == StatusText(status)) return status;
+  }
+  return Error(absl::StatusCode::kInvalidArgument,
+               "'{}' is no status; pending, running, completed, failed and cancelled are", text);
+}
+
+int64_t CentsFromMicrodollars(int64_t microdollars) {
+  constexpr int64_t kPerCent = 10'000;
+  int64_t cents = microdollars / kPerCent;
+  int64_t rest = microdollars % kPerCent;
+  if (rest < 0) {  // division rounds towards zero, this should round down
+    rest += kPerCent;
+    --cents;
+  }
+  return rest >= kPerCent / 2 ? cents + 1 : cents;
+}
+
+absl::StatusOr<HistoryWriter> HistoryWriter::Create(sqlite::Connection* database) {
+  HistoryWriter writer(database);
+  const std::pair<std::optional<Statement>*, std::string_view> statements[] = {
+      {&writer.start_session_,
+       "INSERT INTO sessions (rowid, id, name, description, context, persona_id, started_at, "
+       "ended_at) VALUES (?, ?, ?, ?, ?, ?, ?, NULL)"},
+      {&writer.update_session_,
+       "UPDATE sessions SET name = coalesce(?2, name), description = coalesce(?3, description), "
+       "context = coalesce(?4, context) WHERE id = ?1"},
+      {&writer.end_session_, "UPDATE sessions SET ended_at = ?2 WHERE id = ?1"},
+      // A row whose parent is missing (its record is in quarantine) must not
+      // come to be, since foreign keys are not enforced: hence the selects.
+      {&writer.create_operation_,
+       "INSERT INTO operations (rowid, id, session_id, type, input, status, created_at, "
+       "completed_at) SELECT ?1, ?2, id, ?4, ?5, 'pending', ?6, NULL FROM sessions WHERE id = ?3"},
+      {&writer.plan_operation_, "UPDATE operations SET plan = ?2 WHERE id = ?1"},
+      {&writer.start_operation_, "UPDATE operations SET status = 'running' WHERE id = ?1"},
+      {&writer.end_operation_,
+       "UPDATE operations SET status = ?2, output = ?3, error = ?4, duration_ms = ?5, "
+       "tokens_used = ?6, cost_cents = ?7, completed_at = ?8 WHERE id = ?1"},
+      {&writer.add_step_,
+       "INSERT INTO operation_steps (rowid, id, operation_id, step_number, type, tool_name, input, "
+       "status, created_at) SELECT ?1, ?2, id, ?4, ?5, ?6, ?7, 'pending', ?8 FROM operations "
+       "WHERE id = ?3"},
+      {&writer.start_step_, "UPDATE operation_steps SET status = 'running' WHERE id = ?1"},
+      {&writer.end_step_,
+       "UPDATE operation_steps SET status = ?2, output = ?3, duration_ms = ?4 WHERE id = ?1"},
+      {&writer.create_checkpoint_,
+       "INSERT INTO checkpoints (rowid, id, operation_id, step_id, name, state, created_at) "
+       "SELECT ?1, ?2, operation_id, id, ?5, ?6, ?7 FROM operation_steps "
+       "WHERE id = ?4 AND operation_id = ?3"},
+  };
+  for (const auto& [statement, sql] : statements) {
+    NIMBUS_ASSIGN_OR_RETURN(*statement, database->Prepare(sql));
+  }
+  return writer;
+}
+
+bool HistoryWriter::Applies(fb::Event type) {
+  return type >= fb::Event::SessionStarted && type <= fb::Event::CheckpointCreated;
+}
+
+bool HistoryWriter::NeedsBody(fb::Event type) {
+  // The initial state of an operation is the journal's alone, and may be large.
+  return Applies(type) && type != fb::Event::OperationStarted;
+}
+
+absl::Status HistoryWriter::Apply(const AppliedRecord& record) {
+  const fb::Record& r = record.record();
+  switch (r.event_type()) {
+    case fb::Event::SessionStarted:
+      return StartSession(record, *r.event_as_SessionStarted());
+    case fb::Event::SessionUpdated:
+      return UpdateSession(record);
+    case fb::Event::SessionEnded:
+      return EndSession(record);
+    case fb::Event::OperationCreated:
+      return CreateOperation(record, *r.event_as_OperationCreated());
+    case fb::Event::OperationPlanned:
+      return PlanOperation(record);
+    case fb::Event::OperationStarted:
+      return StartOperation(record);
+    case fb::Event::OperationCompleted:
+      return EndOperation(record, "completed", r.event_as_OperationCompleted()->outcome());
+    case fb::Event::OperationFailed:
+      return EndOperation(record, "failed", r.event_as_OperationFailed()->outcome());
+    case fb::Event::OperationCancelled:
+      return EndOperation(record, "cancelled", r.event_as_OperationCancelled()->outcome());
+    case fb::Event::StepAdded:
+      return AddStep(record, *r.event_as_StepAdded());
+    case fb::Event::StepStarted:
+      return StartStep(*r.event_as_StepStarted()->step());
+    case fb::Event::StepCompleted: {
+      const auto* e = r.event_as_StepCompleted();
+      return EndStep(record, "completed", *e->step(), e->outcome());
+    }
+    case fb::Event::StepFailed: {
+      const auto* e = r.event_as_StepFailed();
+      return EndStep(record, "failed", *e->step(), e->outcome());
+    }
+    case fb::Event::StepCancelled: {
+      const auto* e = r.event_as_StepCancelled();
+      return EndStep(record, "cancelled", *e->step(), e->outcome());
+    }
+    case fb::Event::CheckpointCreated:
+      return CreateCheckpoint(record, *r.event_as_CheckpointCreated());
+    default:
+      return Error(absl::StatusCode::kInternal, "event {} is none of history's",
+                   fb::EnumNameEvent(r.event_type()));
+  }
+}
+
+absl::Status HistoryWriter::RequireChange(std::string_view what, const std::string& id) const {
+  if (database_->changes() > 0) return absl::OkStatus();
+  return Error(absl::StatusCode::kNotFound, "{} {} has no row", what, id);
+}
+
+absl::Status HistoryWriter::StartSession(const AppliedRecord& record,
+                                         const fb::SessionStarted& event) {
+  const fb::Body* body = record.body;
+  return start_session_->Run(static_cast<int64_t>(record.sequence()), StreamId(record),
+                             Text(body ? body->name() : nullptr),
+                             Text(body ? body->description() : nullptr),
+                             JsonOrEmptyObject(record, body ? body->context() : nullptr),
+                             Text(event.persona()), Time(record));
+}
+
+absl::Status HistoryWriter::UpdateSession(const AppliedRecord& record) {
+  const fb::Body* body = record.body;
+  const std::string id = StreamId(record);
+  NIMBUS_RETURN_IF_ERROR(update_session_->Run(id, Text(body ? body->name() : nullptr),
+                                              Text(body ? body->description() : nullptr),
+                                              Text(body ? body->context() : nullptr)));
+  return RequireChange("session", id);
+}
+
+absl::Status HistoryWriter::EndSession(const AppliedRecord& record) {
+  const std::string id = StreamId(record);
+  NIMBUS_RETURN_IF_ERROR(end_session_->Run(id, Time(record)));
+  return RequireChange("session", id);
+}
+
+absl::Status HistoryWriter::CreateOperation(const AppliedRecord& record,
+                                            const fb::OperationCreated& event) {
+  const std::string session = IdText(*event.session());
+  const std::string erased = ErasedMark(record.sequence());
+  const auto input = JsonOrEmptyObject(record, record.body ? record.body->input() : nullptr);
+  NIMBUS_RETURN_IF_ERROR(create_operation_->Run(static_cast<int64_t>(record.sequence()),
+                                                StreamId(record), session, Text(event.type()),
+                                                input.value_or(erased), Time(record)));
+  return RequireChange("session", session);
+}
+
+absl::Status HistoryWriter::PlanOperation(const AppliedRecord& record) {
+  const std::string id = StreamId(record);
+  NIMBUS_RETURN_IF_ERROR(
+      plan_operation_->Run(id, Text(record.body ? record.body->plan() : nullptr)));
+  return RequireChange("operation", id);
+}
+
+absl::Status HistoryWriter::StartOperation(const AppliedRecord& record) {
+  const std::string id = StreamId(record);
+  NIMBUS_RETURN_IF_ERROR(start_operation_->Run(id));
+  return RequireChange("operation", id);
+}
+
+absl::Status HistoryWriter::EndOperation(const AppliedRecord& record, std::string_view status,
+                                         const fb::Outcome* outcome) {
+  const fb::Body* body = record.body;
+  const std::string id = StreamId(record);
+  NIMBUS_ASSIGN_OR_RETURN(const OutcomeColumns columns, Columns(outcome));
+  NIMBUS_RETURN_IF_ERROR(end_operation_->Run(
+      id, status, Text(body ? body->output() : nullptr), Text(body ? body->error() : nullptr),
+      columns.duration_ms, columns.tokens_used, columns.cost_cents, Time(record)));
+  return RequireChange("operation", id);
+}
+
+absl::Status HistoryWriter::AddStep(const AppliedRecord& record, const fb::StepAdded& event) {
+  const std::string operation = StreamId(record);
+  NIMBUS_RETURN_IF_ERROR(add_step_->Run(
+      static_cast<int64_t>(record.sequence()), IdText(*event.step()), operation,
+      static_cast<int64_t>(record.view.envelope().ordinal()), StepTypeText(event.type()),
+      Text(event.tool_name()),
+      JsonOrEmptyObject(record, record.body ? record.body->input() : nullptr), Time(record)));
+  return RequireChange("operation", operation);
+}
+
+absl::Status HistoryWriter::StartStep(const fb::Id& step) {
+  const std::string id = IdText(step);
+  NIMBUS_RETURN_IF_ERROR(start_step_->Run(id));
+  return RequireChange("step", id);
+}
+
+absl::Status HistoryWriter::EndStep(const AppliedRecord& record, std::string_view status,
+                                    const fb::Id& step, const fb::Outcome* outcome) {
+  const std::string id = IdText(step);
+  NIMBUS_ASSIGN_OR_RETURN(const OutcomeColumns columns, Columns(outcome));
+  std::optional<std::string_view> output = Text(record.body ? record.body->output() : nullptr);
+  // The table has no column for a step's error; rather than hide it, it becomes
+  // the output of a step that has none.
+  std::string error;
+  if (!output && record.body != nullptr && record.body->error() != nullptr) {
+    error = R"({"error":)";
+    schema::AppendJsonString(*Text(record.body->error()), &error);
+    error += '}';
+    output = error;
+  }
+  NIMBUS_RETURN_IF_ERROR(end_step_->Run(id, status, output, columns.duration_ms));
+  return RequireChange("step", id);
+}
+
+absl::Status HistoryWriter::CreateCheckpoint(const AppliedRecord& record,
+                                             const fb::CheckpointCreated& event) {
+  const fb::Body* body = record.body;
+  const std::string step = IdText(*event.step());
+  // Recorded without a state, it is JSON's null; erased, it says so.
+  const std::string missing = record.erased ? ErasedMark(record.sequence()) : "null";
+  NIMBUS_RETURN_IF_ERROR(create_checkpoint_->Run(
+      static_cast<int64_t>(record.sequence()), IdText(*event.checkpoint()), StreamId(record), step,
+      Text(body ? body->name() : nullptr), Text(body ? body->state() : nullptr).value_or(missing),
+      Time(record)));
+  return RequireChange("step", step);
+}
+
+absl::StatusOr<HistoryReader> HistoryReader::Create(sqlite::Connection* database) {
+  HistoryReader reader;
+  const std::string sessions = kSessionColumns;
+  const std::string operations = kOperationColumns;
+  // A listing finds the rowids of its page first, from indexes as far as it can:
+  // sorting whole rows, or walking past a large input to a row's status, would
+  // cost what the bodies weigh.
+  const std::string page_begin = "WHERE rowid IN (SELECT rowid FROM operations ";
+  const std::string page_end =
+      "AND (?3 IS NULL OR type = ?3) ORDER BY created_at DESC, rowid DESC LIMIT ?5 OFFSET ?6) "
+      "ORDER BY created_at DESC, rowid DESC";
+  const std::string of_status =
+      "(?4 IS NULL OR rowid IN (SELECT rowid FROM operations WHERE status = ?4)) ";
+  const std::pair<std::optional<Statement>*, std::string> statements[] = {
+      {&reader.begin_, "BEGIN"},
+      {&reader.commit_, "COMMIT"},
+      {&reader.get_session_, sessions + "WHERE id = ?"},
+      {&reader.get_sessions_, sessions + "ORDER BY started_at DESC, rowid DESC LIMIT ? OFFSET ?"},
+      {&reader.get_operation_, operations + "WHERE id = ?2"},
+      {&reader.get_operations_, operations + page_begin +
+                                    "INDEXED BY idx_operations_created WHERE ?2 IS NULL AND " +
+                                    of_status + page_end},
+      {&reader.get_operations_of_session_,
+       operations + page_begin + "WHERE session_id = ?2 AND " + of_status + page_end},
+      {&reader.get_steps_, kSelectSteps},
+      {&reader.get_checkpoints_, kSelectCheckpoints},
+  };
+  for (const auto& [statement, sql] : statements) {
+    NIMBUS_ASSIGN_OR_RETURN(*statement, database->Prepare(sql));
+  }
+  return reader;
+}
+
+absl::StatusOr<std::optional<Session>> HistoryReader::GetSession(const Uuid& id) {
+  const std::string text = id.ToString();
+  return ReadOne(&*get_session_, get_session_->First(text), &ReadSession);
+}
+
+absl::StatusOr<std::vector<Session>> HistoryReader::GetSessions(uint64_t limit, uint64_t offset) {
+  return ReadAll(&*get_sessions_, get_sessions_->First(SqlCount(limit), SqlCount(offset)),
+                 &ReadSession);
+}
+
+absl::StatusOr<std::optional<Operation>> HistoryReader::GetOperation(const Uuid& id) {
+  const std::string text = id.ToString();
+  return ReadOne(&*get_operation_, get_operation_->First(1, text), &ReadOperation);
+}
+
+absl::StatusOr<std::vector<Operation>> HistoryReader::GetOperations(const OperationFilter& filter) {
+  std::optional<std::string> session;
+  if (filter.session) session = filter.session->ToString();
+  std::optional<std::string_view> status;
+  if (filter.status) status = StatusText(*filter.status);
+  Statement& rows = session ? *get_operations_of_session_ : *get_operations_;
+  return ReadAll(&rows,
+                 rows.First(filter.with_bodies ? 1 : 0, session, filter.type, status,
+                            SqlCount(filter.limit), SqlCount(filter.offset)),
+                 &ReadOperation);
+}
+
+absl::StatusOr<std::optional<OperationWithSteps>> HistoryReader::GetOperationWithSteps(
+    const Uuid& id, bool with_states) {
+  NIMBUS_RETURN_IF_ERROR(begin_->Run());
+  absl::StatusOr<std::optional<OperationWithSteps>> found = ReadOperationWithSteps(id, with_states);
+  const absl::Status ended = commit_->Run();
+  if (found.ok()) NIMBUS_RETURN_IF_ERROR(ended);
+  return found;
+}
+
+absl::StatusOr<std::optional<OperationWithSteps>> HistoryReader::ReadOperationWithSteps(
+    const Uuid& id, bool with_states) {
+  NIMBUS_ASSIGN_OR_RETURN(std::optional<Operation> operation, GetOperation(id));
+  if (!operation) return std::nullopt;
+  OperationWithSteps found{.operation = *std::move(operation), .steps = {}, .checkpoints = {}};
+  const std::string text = id.ToString();
+  NIMBUS_ASSIGN_OR_RETURN(found.steps, ReadAll(&*get_steps_, get_steps_->First(text), &ReadStep));
+  NIMBUS_ASSIGN_OR_RETURN(
+      found.checkpoints,
+      ReadAll(&*get_checkpoints_, get_checkpoints_->First(text, with_states ? 1 : 0),
+              &ReadCheckpoint));
+  return found;
+}
+
+}  // namespace nimbus::projections

@@ -1,0 +1,107 @@
+// The rows of sessions, operations, operation_steps and checkpoints: written
+// from events, and read back into structs. All SQL about these tables is in
+// history_rows.cc.
+//
+// A row's rowid is the sequence of the record that made it, so that rows of one
+// time have an order. Times come from the journal, never from SQLite's clock.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "nimbus/journal/reader.h"
+#include "nimbus/projections/history.h"
+#include "nimbus/schema/events_generated.h"
+#include "sqlite.h"
+
+namespace nimbus::projections {
+
+// The schema version whose tables these are.
+inline constexpr int kHistorySchemaVersion = 2;
+
+// Micro-dollars in cents, half a cent rounded up.
+int64_t CentsFromMicrodollars(int64_t microdollars);
+
+// A record with its body, as a row sees it.
+struct AppliedRecord {
+  const journal::RecordView& view;
+  const schema::fb::Body* body = nullptr;  // null: none recorded, or erased
+  bool erased = false;
+
+  uint64_t sequence() const { return view.sequence; }
+  const schema::fb::Record& record() const { return *view.record; }
+};
+
+// Event to row. Each event is one statement, so it is applied whole or not.
+class HistoryWriter {
+ public:
+  static absl::StatusOr<HistoryWriter> Create(sqlite::Connection* database);
+
+  // Whether events of this type change rows, and whether their body is needed
+  // for that.
+  static bool Applies(schema::fb::Event type);
+  static bool NeedsBody(schema::fb::Event type);
+
+  // Requires an event that applies. NotFound: the row it changes or refers to
+  // does not exist. OutOfRange: a number that SQLite can't hold. Else the error
+  // of SQLite.
+  absl::Status Apply(const AppliedRecord& record);
+
+ private:
+  explicit HistoryWriter(sqlite::Connection* database) : database_(database) {}
+
+  absl::Status StartSession(const AppliedRecord& record, const schema::fb::SessionStarted& event);
+  absl::Status UpdateSession(const AppliedRecord& record);
+  absl::Status EndSession(const AppliedRecord& record);
+  absl::Status CreateOperation(const AppliedRecord& record,
+                               const schema::fb::OperationCreated& event);
+  absl::Status PlanOperation(const AppliedRecord& record);
+  absl::Status StartOperation(const AppliedRecord& record);
+  absl::Status EndOperation(const AppliedRecord& record, std::string_view status,
+                            const schema::fb::Outcome* outcome);
+  absl::Status AddStep(const AppliedRecord& record, const schema::fb::StepAdded& event);
+  absl::Status StartStep(const schema::fb::Id& step);
+  absl::Status EndStep(const AppliedRecord& record, std::string_view status,
+                       const schema::fb::Id& step, const schema::fb::Outcome* outcome);
+  absl::Status CreateCheckpoint(const AppliedRecord& record,
+                                const schema::fb::CheckpointCreated& event);
+  // NotFound unless the statement just run touched a row.
+  absl::Status RequireChange(std::string_view what, const std::string& id) const;
+
+  sqlite::Connection* database_;
+  std::optional<sqlite::Statement> start_session_, update_session_, end_session_;
+  std::optional<sqlite::Statement> create_operation_, plan_operation_, start_operation_,
+      end_operation_;
+  std::optional<sqlite::Statement> add_step_, start_step_, end_step_, create_checkpoint_;
+};
+
+// Row to struct.
+class HistoryReader {
+ public:
+  static absl::StatusOr<HistoryReader> Create(sqlite::Connection* database);
+
+  absl::StatusOr<std::optional<Session>> GetSession(const schema::Uuid& id);
+  absl::StatusOr<std::vector<Session>> GetSessions(uint64_t limit, uint64_t offset);
+  absl::StatusOr<std::optional<Operation>> GetOperation(const schema::Uuid& id);
+  absl::StatusOr<std::vector<Operation>> GetOperations(const OperationFilter& filter);
+  // All as of one moment.
+  absl::StatusOr<std::optional<OperationWithSteps>> GetOperationWithSteps(const schema::Uuid& id,
+                                                                          bool with_states);
+
+ private:
+  HistoryReader() = default;
+
+  absl::StatusOr<std::optional<OperationWithSteps>> ReadOperationWithSteps(const schema::Uuid& id,
+                                                                           bool with_states);
+
+  std::optional<sqlite::Statement> begin_, commit_;
+  std::optional<sqlite::Statement> get_session_, get_sessions_;
+  std::optional<sqlite::Statement> get_operation_, get_operations_, get_operations_of_session_;
+  std::optional<sqlite::Statement> get_steps_, get_checkpoints_;
+};
+
+}  // namespace nimbus::projections
