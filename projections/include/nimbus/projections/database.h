@@ -28,11 +28,11 @@
 namespace nimbus::projections {
 
 struct ViewsOptions {
-  bool project = true;                     // false: read what others project, start no thread
-  size_t batch_records_max = 4096;         // of one SQLite transaction
-  size_t batch_bytes_max = 8u << 20;       // of its records and bodies; one record may exceed it
-  uint64_t wal_bytes_max = 64u << 20;      // of write-ahead log between checkpoints
-  int64_t retry_wait_max_ms = 5000;        // between attempts after an I/O error
+  bool project = true;                 // false: read what others project, start no thread
+  size_t batch_records_max = 4096;     // of one SQLite transaction
+  size_t batch_bytes_max = 8u << 20;   // of its records and bodies; one record may exceed it
+  uint64_t wal_bytes_max = 64u << 20;  // of write-ahead log between checkpoints
+  int64_t retry_wait_max_ms = 5000;    // between attempts after an I/O error
 };
 
 struct DatabaseOptions {
@@ -80,12 +80,12 @@ class Database {
   History& history() { return *history_; }
 
   // Waits until the views contain record `sequence`. DeadlineExceeded after
-  // `timeout_ms`; FailedPrecondition when that record is in quarantine, or when
-  // this process does not project and nobody else has; else why projecting is
+  // `timeout_ms`; FailedPrecondition when that record is in quarantine; NotFound
+  // when there are no views and this process makes none; else why projecting is
   // stuck.
   absl::Status WaitFor(uint64_t sequence, int64_t timeout_ms);
 
-  // WaitFor the last record the journal holds now.
+  // WaitFor the last record the journal holds now, but OK if it is in quarantine.
   absl::Status CatchUp(int64_t timeout_ms);
 
   absl::StatusOr<ViewsStatus> GetViewsStatus();
