@@ -1,0 +1,73 @@
+// The files of the views: views-<g>.db, one per generation, and the link
+// views.db that names the live one. A generation number is never used again, so
+// a name always means the same file, and no file is renamed over another that
+// may be open.
+//
+// Thread-compatible; the decisions of several processes are ordered by Lock.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace nimbus::projections {
+
+struct Generation {
+  uint64_t number = 0;
+  std::string path;
+  // Of the file, once it exists: tells a file from another made later.
+  dev_t device = 0;
+  ino_t inode = 0;
+
+  friend bool operator==(const Generation&, const Generation&) = default;
+};
+
+// An exclusive flock, held until destroyed.
+class FileLock {
+ public:
+  // Waits for it. PermissionDenied when the file can't be written.
+  static absl::StatusOr<FileLock> Take(const std::string& path);
+  ~FileLock();
+  FileLock(FileLock&& other) noexcept : descriptor_(other.descriptor_) { other.descriptor_ = -1; }
+  FileLock& operator=(FileLock&&) = delete;
+
+ private:
+  explicit FileLock(int descriptor) : descriptor_(descriptor) {}
+
+  int descriptor_;
+};
+
+class Generations {
+ public:
+  explicit Generations(std::string store) : store_(std::move(store)) {}
+
+  // To be held from looking at the live generation to making another one live.
+  absl::StatusOr<FileLock> Lock() const;
+
+  // What views.db links to; nullopt when there is no link or no such file.
+  // FailedPrecondition when views.db is something else than our link.
+  absl::StatusOr<std::optional<Generation>> Live() const;
+
+  // The first generation without files, to be made.
+  absl::StatusOr<Generation> Next() const;
+
+  // Points views.db at `generation`, durably, in one step.
+  absl::Status MakeLive(const Generation& generation) const;
+
+  // Removes the files of generations older than `live`.
+  absl::Status RemoveBefore(const Generation& live) const;
+
+ private:
+  std::string PathOf(uint64_t number) const;
+  absl::StatusOr<std::vector<std::string>> FileNames() const;
+
+  const std::string store_;
+};
+
+}  // namespace nimbus::projections

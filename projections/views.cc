@@ -1,0 +1,415 @@
+#include "views.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "absl/time/time.h"
+#include "migrator.h"
+
+namespace nimbus::projections {
+namespace {
+
+using schema::Error;
+using sqlite::Connection;
+
+constexpr int kPageBytes = 16384;  // faster than SQLite's 4096 by two thirds, see bench/README.md
+constexpr int kProjectorBusyMs = 100;  // short, so that closing is quick
+constexpr int64_t kRetryWaitMinMs = 10;
+constexpr int64_t kIdleWaitMs = 1000;  // between looks at whether the files were replaced
+constexpr int64_t kPollMs = 10;        // for the work of other processes
+
+// What holds for every connection that writes. Durable after a power cut only
+// as far as the last checkpoint, but whole: rows and watermark stay together.
+absl::Status PrepareForWriting(Connection* database) {
+  database->CheckpointByHand();
+  return database->Execute(
+      "PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -32768; "
+      "PRAGMA journal_size_limit = 67108864;");
+}
+
+bool IsDamage(const absl::Status& status) {
+  return status.code() == absl::StatusCode::kDataLoss && sqlite::IsSqliteError(status);
+}
+
+void RemoveFiles(const Generation& files) {
+  for (const char* suffix : {"", "-wal", "-shm"}) unlink((files.path + suffix).c_str());
+}
+
+int64_t NowMs() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+absl::Status Late(uint64_t sequence, uint64_t watermark, int64_t timeout_ms) {
+  return Error(absl::StatusCode::kDeadlineExceeded,
+               "the views hold the records below {}, not yet {}, after {} ms", watermark, sequence,
+               timeout_ms);
+}
+
+}  // namespace
+
+Views::Views(journal::Journal* journal, const ViewsOptions& options)
+    : journal_(journal), options_(options), generations_(journal->store()) {}
+
+absl::StatusOr<std::unique_ptr<Views>> Views::Open(journal::Journal* journal,
+                                                   const ViewsOptions& options) {
+  std::unique_ptr<Views> views(new Views(journal, options));
+  if (!options.project) return views;
+  absl::StatusOr<OpenGeneration> live = views->OpenLive();
+  if (live.ok()) {
+    views->live_ = *std::move(live);
+  } else if (live.status().code() == absl::StatusCode::kPermissionDenied) {
+    return views;  // serves what is there
+  } else if (live.status().code() == absl::StatusCode::kFailedPrecondition) {
+    return std::move(live).status();
+  } else {
+    views->Publish(live.status());  // the journal is fine: the follower tries again
+  }
+  views->projecting_ = true;
+  views->follower_ = std::thread([raw = views.get()] { raw->Follow(); });
+  return views;
+}
+
+Views::~Views() {
+  if (!follower_.joinable()) return;
+  {
+    absl::MutexLock lock(&mu_);
+    stopping_ = true;
+    // A wake-up that comes before the follower begins to wait is lost: repeat.
+    const auto stopped = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return stopped_; };
+    do {
+      journal_->Wake();
+    } while (!mu_.AwaitWithTimeout(absl::Condition(&stopped), absl::Milliseconds(10)));
+  }
+  follower_.join();
+}
+
+absl::StatusOr<OpenGeneration> Views::Attach(Generation files, Connection database) {
+  OpenGeneration open{.files = std::move(files),
+                      .database = std::make_unique<Connection>(std::move(database)),
+                      .projector = nullptr};
+  NIMBUS_RETURN_IF_ERROR(PrepareForWriting(open.database.get()));
+  NIMBUS_ASSIGN_OR_RETURN(open.projector, Projector::Create(open.database.get(), journal_));
+  return open;
+}
+
+absl::StatusOr<OpenGeneration> Views::OpenLive() {
+  NIMBUS_ASSIGN_OR_RETURN(const FileLock lock, generations_.Lock());
+  NIMBUS_ASSIGN_OR_RETURN(const std::optional<Generation> live, generations_.Live());
+  if (live && live != damaged_) {
+    absl::StatusOr<Connection> database = Connection::Open(
+        live->path, {.mode = Connection::Mode::kReadWrite, .busy_timeout_ms = kProjectorBusyMs});
+    NIMBUS_RETURN_IF_ERROR(database.status());
+    absl::StatusOr<std::string> why_not = WhyNotOf(&*database, *journal_);
+    if (IsDamage(why_not.status())) why_not = why_not.status().ToString();
+    NIMBUS_RETURN_IF_ERROR(why_not.status());
+    if (why_not->empty()) return Attach(*live, *std::move(database));
+    absl::MutexLock mutex_lock(&mu_);
+    status_.set_aside = fmt::format("{}: {}", live->path, *why_not);
+  }
+  NIMBUS_ASSIGN_OR_RETURN(OpenGeneration made, MakeGeneration(LatestMigration()));
+  NIMBUS_RETURN_IF_ERROR(generations_.MakeLive(made.files));
+  NIMBUS_ASSIGN_OR_RETURN(const std::optional<Generation> now_live, generations_.Live());
+  if (!now_live) return Error(absl::StatusCode::kUnavailable, "{} is gone", made.files.path);
+  made.files = *now_live;
+  return made;
+}
+
+// An empty generation, not yet live. Requires the lock.
+absl::StatusOr<OpenGeneration> Views::MakeGeneration(int version) {
+  NIMBUS_ASSIGN_OR_RETURN(Generation files, generations_.Next());
+  NIMBUS_ASSIGN_OR_RETURN(Connection database,
+                          Connection::Open(files.path, {.mode = Connection::Mode::kCreate,
+                                                        .busy_timeout_ms = kProjectorBusyMs}));
+  NIMBUS_RETURN_IF_ERROR(database.Execute(
+      fmt::format("PRAGMA page_size = {}; PRAGMA journal_mode = WAL;", kPageBytes)));
+  NIMBUS_RETURN_IF_ERROR(projections::Migrate(&database, version));
+  NIMBUS_RETURN_IF_ERROR(CreateBookkeeping(&database, journal_->id()));
+  return Attach(std::move(files), std::move(database));
+}
+
+// The follower thread.
+
+void Views::Follow() {
+  int64_t wait_ms = kRetryWaitMinMs;
+  while (!Stopping()) {
+    absl::Status status = ProjectAll();
+    Publish(status);
+    if (status.ok()) {
+      wait_ms = kRetryWaitMinMs;
+      status = journal_->WaitForMore(live_->projector->watermark(), kIdleWaitMs).status();
+      if (status.ok()) continue;
+      Publish(status);
+    }
+    if (IsDamage(status) && live_) {
+      damaged_ = live_->files;
+      live_.reset();
+      absl::MutexLock lock(&mu_);
+      status_.set_aside = fmt::format("{}: {}", damaged_->path, status.ToString());
+    }
+    if (Pause(wait_ms)) break;
+    wait_ms = std::min(wait_ms * 2, options_.retry_wait_max_ms);
+  }
+  live_.reset();  // closes the file, on the thread that used it
+  absl::MutexLock lock(&mu_);
+  stopped_ = true;
+}
+
+// Applies all the journal holds.
+absl::Status Views::ProjectAll() {
+  NIMBUS_RETURN_IF_ERROR(Reattach());
+  const BatchLimits limits{.records_max = options_.batch_records_max,
+                           .bytes_max = options_.batch_bytes_max};
+  Projector* projector = live_->projector.get();
+  for (bool more = true; more && !Stopping();) {
+    NIMBUS_RETURN_IF_ERROR(projector->ProjectBatch(limits).status());
+    Publish(absl::OkStatus());
+    NIMBUS_RETURN_IF_ERROR(CheckpointIfLong());
+    NIMBUS_ASSIGN_OR_RETURN(const uint64_t size, journal_->Size());
+    more = size > projector->watermark();
+  }
+  if (swept_ || Stopping()) return absl::OkStatus();
+  NIMBUS_RETURN_IF_ERROR(generations_.RemoveBefore(live_->files));
+  swept_ = true;
+  return absl::OkStatus();
+}
+
+// Follows the link to another generation, and makes a new one if the file was
+// deleted under us.
+absl::Status Views::Reattach() {
+  if (live_) {
+    NIMBUS_ASSIGN_OR_RETURN(const bool is_live, IsLive(live_->files));
+    if (is_live) return absl::OkStatus();
+    live_.reset();
+  }
+  NIMBUS_ASSIGN_OR_RETURN(live_, OpenLive());
+  swept_ = false;
+  checkpointed_pages_ = 0;
+  return absl::OkStatus();
+}
+
+// Moves the write-ahead log into the file when it has grown by its limit. It
+// starts over with the next batch, unless a reader still needs it.
+absl::Status Views::CheckpointIfLong() {
+  const int64_t pages = live_->database->wal_pages();
+  if (pages < checkpointed_pages_) checkpointed_pages_ = 0;
+  const auto bytes = static_cast<uint64_t>(pages - checkpointed_pages_) * kPageBytes;
+  if (bytes < options_.wal_bytes_max) return absl::OkStatus();
+  checkpointed_pages_ = pages;
+  return live_->database->Execute("PRAGMA wal_checkpoint(PASSIVE)");
+}
+
+bool Views::Pause(int64_t milliseconds) {
+  absl::MutexLock lock(&mu_);
+  const auto stopping = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return stopping_; };
+  return mu_.AwaitWithTimeout(absl::Condition(&stopping), absl::Milliseconds(milliseconds));
+}
+
+void Views::Publish(const absl::Status& error) {
+  absl::MutexLock lock(&mu_);
+  status_.error = error;
+  if (!live_) return;
+  status_.path = live_->files.path;
+  status_.watermark = live_->projector->watermark();
+  status_.schema_version = live_->projector->schema_version();
+  status_.quarantined = live_->projector->quarantined();
+  status_.unknown_events = live_->projector->unknown_events();
+}
+
+bool Views::Stopping() {
+  absl::MutexLock lock(&mu_);
+  return stopping_;
+}
+
+// Called from any thread.
+
+absl::Status Views::WaitFor(uint64_t sequence, int64_t timeout_ms) {
+  if (!projecting_) return PollFor(sequence, timeout_ms);
+  ViewsStatus status;
+  {
+    absl::MutexLock lock(&mu_);
+    const auto done = [this, sequence]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+      // Another process may hold the file for a while: not stuck yet.
+      const bool stuck = !status_.error.ok() && !absl::IsUnavailable(status_.error);
+      return status_.watermark > sequence || stuck;
+    };
+    mu_.AwaitWithTimeout(absl::Condition(&done), absl::Milliseconds(timeout_ms));
+    status = status_;
+  }
+  if (status.watermark > sequence) {
+    return status.quarantined == 0 ? absl::OkStatus() : CheckQuarantine(sequence);
+  }
+  if (!status.error.ok()) return schema::Annotate(status.error, "updating the views");
+  return Late(sequence, status.watermark, timeout_ms);
+}
+
+absl::Status Views::PollFor(uint64_t sequence, int64_t timeout_ms) {
+  const int64_t deadline = NowMs() + timeout_ms;
+  for (;;) {
+    absl::StatusOr<uint64_t> watermark = ReadWatermark();
+    if (watermark.ok() && *watermark > sequence) return CheckQuarantine(sequence);
+    if (NowMs() < deadline) {
+      Pause(kPollMs);
+      continue;
+    }
+    NIMBUS_RETURN_IF_ERROR(watermark.status());
+    return schema::Annotate(Late(sequence, *watermark, timeout_ms),
+                            "this process does not project, and nobody else has");
+  }
+}
+
+absl::StatusOr<uint64_t> Views::ReadWatermark() const {
+  NIMBUS_ASSIGN_OR_RETURN(ReadConnection reader, OpenReader());
+  NIMBUS_ASSIGN_OR_RETURN(const std::optional<Bookmark> bookmark, ReadBookmark(&reader.database));
+  if (!bookmark)
+    return Error(absl::StatusCode::kDataLoss, "{} has no watermark", reader.files.path);
+  return bookmark->watermark;
+}
+
+absl::Status Views::CheckQuarantine(uint64_t sequence) const {
+  NIMBUS_ASSIGN_OR_RETURN(ReadConnection reader, OpenReader());
+  NIMBUS_ASSIGN_OR_RETURN(const std::optional<Quarantined> found,
+                          FindQuarantined(&reader.database, sequence));
+  if (!found) return absl::OkStatus();
+  return Error(absl::StatusCode::kFailedPrecondition,
+               "record {} ({} of {}) is in quarantine, not in the views: {}", sequence,
+               found->event, found->stream, found->error);
+}
+
+absl::StatusOr<ViewsStatus> Views::GetStatus() {
+  ViewsStatus status;
+  {
+    absl::MutexLock lock(&mu_);
+    status = status_;
+  }
+  status.projecting = projecting_;
+  if (projecting_) return status;
+  NIMBUS_ASSIGN_OR_RETURN(ReadConnection reader, OpenReader());
+  NIMBUS_ASSIGN_OR_RETURN(const std::optional<Bookmark> bookmark, ReadBookmark(&reader.database));
+  if (!bookmark)
+    return Error(absl::StatusCode::kDataLoss, "{} has no watermark", reader.files.path);
+  status.path = reader.files.path;
+  status.watermark = bookmark->watermark;
+  status.unknown_events = bookmark->unknown_events;
+  NIMBUS_ASSIGN_OR_RETURN(status.schema_version, CurrentVersion(&reader.database));
+  NIMBUS_ASSIGN_OR_RETURN(const int64_t quarantined,
+                          reader.database.QueryInt("SELECT count(*) FROM nimbus_quarantine"));
+  status.quarantined = static_cast<uint64_t>(quarantined);
+  return status;
+}
+
+absl::StatusOr<std::vector<Quarantined>> Views::GetQuarantine(uint64_t limit) const {
+  NIMBUS_ASSIGN_OR_RETURN(ReadConnection reader, OpenReader());
+  return ReadQuarantine(&reader.database, limit);
+}
+
+absl::StatusOr<ReadConnection> Views::OpenReader() const {
+  NIMBUS_ASSIGN_OR_RETURN(const std::optional<Generation> live, generations_.Live());
+  if (!live) {
+    return Error(absl::StatusCode::kNotFound, "the store {} has no SQLite views",
+                 journal_->store());
+  }
+  NIMBUS_ASSIGN_OR_RETURN(Connection database,
+                          Connection::Open(live->path, {.mode = Connection::Mode::kReadOnly}));
+  const absl::Status readable = database.TableExists("migrations").status();
+  if (absl::IsPermissionDenied(readable) || absl::IsNotFound(readable)) {
+    // Read-only media without the WAL's shared memory. Without a WAL, the file
+    // alone says it all.
+    if (access((live->path + "-wal").c_str(), F_OK) == 0) return readable;
+    NIMBUS_ASSIGN_OR_RETURN(database,
+                            Connection::Open(live->path, {.mode = Connection::Mode::kImmutable}));
+  } else {
+    NIMBUS_RETURN_IF_ERROR(readable);
+  }
+  NIMBUS_RETURN_IF_ERROR(CurrentVersion(&database).status());
+  return ReadConnection{.files = *live, .database = std::move(database)};
+}
+
+absl::StatusOr<bool> Views::IsLive(const Generation& files) const {
+  NIMBUS_ASSIGN_OR_RETURN(const std::optional<Generation> live, generations_.Live());
+  return live && *live == files;
+}
+
+absl::Status Views::Migrate(int version) {
+  if (version < 0 || version > LatestMigration()) {
+    return Error(absl::StatusCode::kInvalidArgument,
+                 "there is no schema version {}; this Nimbus knows 0 to {}", version,
+                 LatestMigration());
+  }
+  if (!projecting_) {
+    return Error(absl::StatusCode::kFailedPrecondition, "this process can't write the views");
+  }
+  NIMBUS_ASSIGN_OR_RETURN(const bool above, MigrateDown(version));
+  return above ? BuildAndSwitch(version) : absl::OkStatus();
+}
+
+// Whether `version` is above the live generation's; else that is at it now.
+absl::StatusOr<bool> Views::MigrateDown(int version) {
+  NIMBUS_ASSIGN_OR_RETURN(const FileLock lock, generations_.Lock());
+  NIMBUS_ASSIGN_OR_RETURN(const std::optional<Generation> live, generations_.Live());
+  if (!live) return true;
+  NIMBUS_ASSIGN_OR_RETURN(Connection database,
+                          Connection::Open(live->path, {.mode = Connection::Mode::kReadWrite,
+                                                        .busy_timeout_ms = 10'000}));
+  NIMBUS_ASSIGN_OR_RETURN(const int current, CurrentVersion(&database));
+  if (version > current) return true;
+  NIMBUS_RETURN_IF_ERROR(projections::Migrate(&database, version));
+  return false;
+}
+
+absl::Status Views::Rebuild() {
+  if (!projecting_) {
+    return Error(absl::StatusCode::kFailedPrecondition, "this process can't write the views");
+  }
+  NIMBUS_ASSIGN_OR_RETURN(ReadConnection reader, OpenReader());
+  NIMBUS_ASSIGN_OR_RETURN(const int version, CurrentVersion(&reader.database));
+  return BuildAndSwitch(version);
+}
+
+absl::Status Views::BuildAndSwitch(int version) {
+  std::optional<OpenGeneration> fresh;
+  {
+    NIMBUS_ASSIGN_OR_RETURN(const FileLock lock, generations_.Lock());
+    NIMBUS_ASSIGN_OR_RETURN(fresh, MakeGeneration(version));
+  }
+  const absl::Status built = FillAndSwitch(&*fresh);
+  if (!built.ok()) {
+    const Generation files = fresh->files;
+    fresh.reset();
+    RemoveFiles(files);
+  }
+  journal_->Wake();  // the follower sees that the link has changed
+  return built;
+}
+
+absl::Status Views::FillAndSwitch(OpenGeneration* fresh) {
+  NIMBUS_RETURN_IF_ERROR(Fill(fresh));
+  // Once more with the lock, so that little is missing at the switch.
+  NIMBUS_ASSIGN_OR_RETURN(const FileLock lock, generations_.Lock());
+  NIMBUS_RETURN_IF_ERROR(Fill(fresh));
+  NIMBUS_ASSIGN_OR_RETURN(const std::optional<Generation> live, generations_.Live());
+  if (live && live->number > fresh->files.number) {
+    return Error(absl::StatusCode::kAborted, "another process has rebuilt the views meanwhile");
+  }
+  return generations_.MakeLive(fresh->files);
+}
+
+absl::Status Views::Fill(OpenGeneration* fresh) {
+  const BatchLimits limits{.records_max = options_.batch_records_max,
+                           .bytes_max = options_.batch_bytes_max};
+  for (;;) {
+    if (Stopping()) return Error(absl::StatusCode::kCancelled, "the store is being closed");
+    NIMBUS_ASSIGN_OR_RETURN(const uint64_t applied, fresh->projector->ProjectBatch(limits));
+    if (applied == 0) return absl::OkStatus();
+    if (fresh->database->wal_pages() * kPageBytes < static_cast<int64_t>(options_.wal_bytes_max)) {
+      continue;
+    }
+    NIMBUS_RETURN_IF_ERROR(fresh->database->Execute("PRAGMA wal_checkpoint(PASSIVE)"));
+  }
+}
+
+}  // namespace nimbus::projections

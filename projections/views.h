@@ -1,0 +1,106 @@
+// The live generation of the views: opening or making it, the "views" follower
+// thread that projects the journal into it, and read-only connections to it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "generations.h"
+#include "nimbus/journal/journal.h"
+#include "nimbus/projections/database.h"
+#include "projector.h"
+#include "sqlite.h"
+
+namespace nimbus::projections {
+
+// A generation, open for writing.
+struct OpenGeneration {
+  Generation files;
+  std::unique_ptr<sqlite::Connection> database;
+  std::unique_ptr<Projector> projector;  // uses `database`
+};
+
+// A generation, open for reading.
+struct ReadConnection {
+  Generation files;
+  sqlite::Connection database;
+};
+
+class Views {
+ public:
+  // `journal` outlives the views. Starts the follower unless told not to, or
+  // the files can't be written.
+  static absl::StatusOr<std::unique_ptr<Views>> Open(journal::Journal* journal,
+                                                     const ViewsOptions& options);
+  ~Views();
+  Views(const Views&) = delete;
+  Views& operator=(const Views&) = delete;
+
+  // As Database documents them.
+  absl::Status WaitFor(uint64_t sequence, int64_t timeout_ms) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<ViewsStatus> GetStatus() ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<std::vector<Quarantined>> GetQuarantine(uint64_t limit) const;
+  absl::Status Migrate(int version);
+  absl::Status Rebuild();
+
+  // NotFound when there are no views (they are not projected, or deleted).
+  absl::StatusOr<ReadConnection> OpenReader() const;
+  // Whether `files` are still the live generation.
+  absl::StatusOr<bool> IsLive(const Generation& files) const;
+
+ private:
+  Views(journal::Journal* journal, const ViewsOptions& options);
+
+  // The live generation, made anew when it is missing or not this journal's.
+  absl::StatusOr<OpenGeneration> OpenLive() ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<OpenGeneration> MakeGeneration(int version);
+  absl::StatusOr<OpenGeneration> Attach(Generation files, sqlite::Connection database);
+
+  // Of the follower thread.
+  void Follow() ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status ProjectAll() ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status Reattach() ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status CheckpointIfLong();
+  // True when it ended early because the views are being closed.
+  bool Pause(int64_t milliseconds) ABSL_LOCKS_EXCLUDED(mu_);
+  void Publish(const absl::Status& error) ABSL_LOCKS_EXCLUDED(mu_);
+  bool Stopping() ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Of any thread.
+  absl::Status PollFor(uint64_t sequence, int64_t timeout_ms) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<uint64_t> ReadWatermark() const;
+  absl::Status CheckQuarantine(uint64_t sequence) const;
+  absl::StatusOr<bool> MigrateDown(int version);
+  absl::Status BuildAndSwitch(int version) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status FillAndSwitch(OpenGeneration* fresh) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status Fill(OpenGeneration* fresh) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Constant after construction.
+  journal::Journal* const journal_;
+  const ViewsOptions options_;
+  const Generations generations_;
+  bool projecting_ = false;
+
+  // The follower thread's own, once it runs.
+  std::optional<OpenGeneration> live_;
+  std::optional<Generation> damaged_;  // found to be so while it was live
+  bool swept_ = false;                 // older generations were removed
+  int64_t checkpointed_pages_ = 0;     // of the write-ahead log, at the last checkpoint
+
+  absl::Mutex mu_;
+  ViewsStatus status_ ABSL_GUARDED_BY(mu_);
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  bool stopped_ ABSL_GUARDED_BY(mu_) = false;
+
+  std::thread follower_;
+};
+
+}  // namespace nimbus::projections
