@@ -1,0 +1,359 @@
+#include "nimbus/journal/verify.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+#include <utility>
+
+#include "body_reader.h"
+#include "environment.h"
+#include "nimbus/schema/event.h"
+#include "nimbus/schema/status.h"
+#include "store.h"
+
+namespace nimbus::journal {
+namespace {
+
+using schema::Error;
+using schema::Uuid;
+using Code = absl::StatusCode;
+
+// A directory for scratch files that goes away with its object.
+class ScratchDirectory {
+ public:
+  static absl::StatusOr<ScratchDirectory> Make() {
+    std::error_code error;
+    const std::filesystem::path parent = std::filesystem::temp_directory_path(error);
+    if (error) return StatusOfErrno(error.value(), "temporary directory");
+    std::string path = (parent / "nimbus-verify-XXXXXX").string();
+    if (mkdtemp(path.data()) == nullptr) return StatusOfErrno(errno, path);
+    return ScratchDirectory(path);
+  }
+  ~ScratchDirectory() {
+    std::error_code ignored;  // scratch: nothing depends on its being gone
+    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+  }
+  ScratchDirectory(ScratchDirectory&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+  ScratchDirectory& operator=(ScratchDirectory&&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  explicit ScratchDirectory(std::string path) : path_(std::move(path)) {}
+  std::string path_;
+};
+
+// The entity and name tables as the records alone imply them, rebuilt in
+// scratch space so that memory does not grow with the journal.
+class Rebuilt {
+ public:
+  absl::Status Open(size_t map_bytes) {
+    NIMBUS_ASSIGN_OR_RETURN(ScratchDirectory directory, ScratchDirectory::Make());
+    directory_.emplace(std::move(directory));
+    NIMBUS_ASSIGN_OR_RETURN(
+        env_, lmdb::Env::Open(directory_->path(), {.map_bytes = map_bytes, .durable = false}));
+    NIMBUS_RETURN_IF_ERROR(Begin());
+    NIMBUS_ASSIGN_OR_RETURN(tables_.entities, txn_->OpenTable("entities", false, true));
+    NIMBUS_ASSIGN_OR_RETURN(tables_.names, txn_->OpenTable("names", false, true));
+    return Flush();
+  }
+
+  absl::StatusOr<Placement> Apply(const schema::fb::Record& record, uint64_t sequence) {
+    absl::StatusOr<Placement> placement = changes_->Apply(record, sequence);
+    placement.ok() ? changes_->Accept() : changes_->Reject();
+    if (++pending_ >= kPendingMax) NIMBUS_RETURN_IF_ERROR(Flush());
+    return placement;
+  }
+
+  absl::Status Flush() {
+    if (changes_.has_value()) NIMBUS_RETURN_IF_ERROR(changes_->Write(&*txn_));
+    changes_.reset();
+    NIMBUS_RETURN_IF_ERROR(txn_->Commit());
+    pending_ = 0;
+    NIMBUS_RETURN_IF_ERROR(Begin());
+    changes_.emplace(*txn_, tables_);
+    return absl::OkStatus();
+  }
+
+  const lmdb::Transaction& txn() const { return *txn_; }
+  const EntityTables& tables() const { return tables_; }
+
+ private:
+  static constexpr int kPendingMax = 4096;
+
+  absl::Status Begin() {
+    NIMBUS_ASSIGN_OR_RETURN(lmdb::Transaction txn,
+                            lmdb::Transaction::Begin(*env_, lmdb::Transaction::Mode::kWrite));
+    txn_.reset();
+    txn_.emplace(std::move(txn));
+    return absl::OkStatus();
+  }
+
+  std::optional<ScratchDirectory> directory_;
+  std::unique_ptr<lmdb::Env> env_;
+  std::optional<lmdb::Transaction> txn_;
+  std::optional<Changes> changes_;
+  EntityTables tables_;
+  int pending_ = 0;
+};
+
+// Append ids are the callers' and stand in no record; the rest of an entity must match.
+bool SameEntry(const lmdb::KeyValue& stored, const lmdb::KeyValue& rebuilt, bool is_entity) {
+  if (!std::equal(stored.key.begin(), stored.key.end(), rebuilt.key.begin(), rebuilt.key.end())) {
+    return false;
+  }
+  if (!is_entity) {
+    return std::equal(stored.value.begin(), stored.value.end(), rebuilt.value.begin(),
+                      rebuilt.value.end());
+  }
+  absl::StatusOr<Entity> entity = DecodeEntity(stored.key, stored.value);
+  if (!entity.ok()) return false;
+  entity->last_append.reset();
+  const Bytes bytes = EncodeEntity(*entity);
+  return std::equal(bytes.begin(), bytes.end(), rebuilt.value.begin(), rebuilt.value.end());
+}
+
+}  // namespace
+
+class Verifier {
+ public:
+  Verifier(const Journal& journal, const VerifyOptions& options)
+      : environment_(*journal.environment_),
+        options_(options),
+        map_bytes_(journal.options_.map_bytes),
+        bodies_(environment_, kBodyCacheBytes) {}
+
+  absl::StatusOr<VerifyReport> Run();
+
+ private:
+  static constexpr size_t kBodyCacheBytes = 16u << 20;
+
+  bool IsFull() const { return report_.findings.size() >= options_.findings_max; }
+  void Find(uint64_t sequence, std::string what);
+  // OK when `status` was a reading that proved damage, which is noted.
+  absl::Status Note(uint64_t sequence, const absl::Status& status);
+
+  absl::Status CheckUpTo(const lmdb::Transaction& txn, uint64_t size);
+  absl::Status CheckFrame(const lmdb::Transaction& txn, const Frame& frame);
+  absl::Status CheckRecord(const lmdb::Transaction& txn, uint64_t sequence,
+                           std::span<const uint8_t> bytes);
+  absl::Status CheckPlacement(uint64_t sequence, const schema::fb::Record& record);
+  absl::Status CheckBody(uint64_t sequence, const schema::fb::Envelope& envelope);
+  absl::Status CheckTile(const lmdb::Transaction& txn, uint8_t level, uint64_t index,
+                         const std::vector<Hash>& hashes);
+  absl::Status AddLeaf(const lmdb::Transaction& txn, const Hash& leaf);
+  absl::Status CheckPartialTiles(const lmdb::Transaction& txn);
+  absl::Status CheckHead(const Head& head);
+  absl::Status CheckTables(const lmdb::Transaction& txn);
+  absl::Status CompareTables(const lmdb::Transaction& txn, lmdb::Table stored, lmdb::Table rebuilt,
+                             const char* name);
+
+  const Environment& environment_;
+  const VerifyOptions& options_;
+  const size_t map_bytes_;
+  BodyReader bodies_;
+  Rebuilt rebuilt_;
+  VerifyReport report_;
+  Frontier frontier_;
+  uint64_t checksum_ = 0;
+  uint64_t total_ = 0;
+  std::vector<std::vector<Hash>> levels_;  // the open tile of each level
+};
+
+void Verifier::Find(uint64_t sequence, std::string what) {
+  if (!IsFull()) report_.findings.push_back({.sequence = sequence, .what = std::move(what)});
+}
+
+absl::Status Verifier::Note(uint64_t sequence, const absl::Status& status) {
+  if (!absl::IsDataLoss(status) && !absl::IsNotFound(status)) return status;
+  Find(sequence, std::string(status.message().data(), status.message().size()));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<VerifyReport> Verifier::Run() {
+  NIMBUS_RETURN_IF_ERROR(rebuilt_.Open(map_bytes_));
+  {
+    // The bulk in one short transaction a frame, so that a long check of a live
+    // journal keeps no pages from being used again.
+    NIMBUS_ASSIGN_OR_RETURN(const lmdb::Transaction txn, environment_.BeginRead());
+    NIMBUS_ASSIGN_OR_RETURN(const Head head, environment_.ReadHead(txn));
+    total_ = head.size();
+  }
+  while (report_.records < total_ && !IsFull()) {
+    NIMBUS_ASSIGN_OR_RETURN(const lmdb::Transaction txn, environment_.BeginRead());
+    const uint64_t before = report_.records;
+    NIMBUS_RETURN_IF_ERROR(CheckUpTo(txn, before + 1));
+    if (options_.progress) options_.progress(report_.records, total_);
+    if (report_.records == before) break;  // a frame that can't be read: noted
+  }
+  if (report_.records < total_) return std::move(report_);
+
+  // What the journal gained meanwhile, its head and its tables, in one view.
+  NIMBUS_ASSIGN_OR_RETURN(const lmdb::Transaction txn, environment_.BeginRead());
+  NIMBUS_ASSIGN_OR_RETURN(const Head head, environment_.ReadHead(txn));
+  NIMBUS_RETURN_IF_ERROR(CheckUpTo(txn, head.size()));
+  report_.root = frontier_.Root();
+  NIMBUS_RETURN_IF_ERROR(CheckHead(head));
+  NIMBUS_RETURN_IF_ERROR(CheckPartialTiles(txn));
+  NIMBUS_RETURN_IF_ERROR(CheckTables(txn));
+  return std::move(report_);
+}
+
+absl::Status Verifier::CheckUpTo(const lmdb::Transaction& txn, uint64_t size) {
+  while (report_.records < size && !IsFull()) {
+    const absl::StatusOr<Frame> frame = environment_.ReadFrame(txn, report_.records);
+    if (!frame.ok()) {
+      NIMBUS_RETURN_IF_ERROR(Note(report_.records, frame.status()));
+      return absl::OkStatus();
+    }
+    NIMBUS_RETURN_IF_ERROR(CheckFrame(txn, *frame));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Verifier::CheckFrame(const lmdb::Transaction& txn, const Frame& frame) {
+  if (frame.header().previous_checksum != checksum_) {
+    Find(frame.first_sequence(), "the frame does not follow the one before it");
+  }
+  if (frame.first_sequence() != report_.records) {
+    Find(report_.records, fmt::format("the frame begins at {}", frame.first_sequence()));
+    return absl::OkStatus();
+  }
+  checksum_ = frame.header().checksum;
+  for (uint64_t sequence = frame.first_sequence(); sequence < frame.end_sequence(); ++sequence) {
+    NIMBUS_RETURN_IF_ERROR(
+        CheckRecord(txn, sequence, frame.record(sequence - frame.first_sequence())));
+    ++report_.records;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Verifier::CheckRecord(const lmdb::Transaction& txn, uint64_t sequence,
+                                   std::span<const uint8_t> bytes) {
+  NIMBUS_RETURN_IF_ERROR(AddLeaf(txn, LeafHashOf(bytes)));
+  const absl::StatusOr<const schema::fb::Record*> record = schema::VerifyRecord(bytes);
+  if (!record.ok()) return Note(sequence, record.status());
+  const schema::fb::Envelope& envelope = *(*record)->envelope();
+  if (envelope.sequence() != sequence) {
+    Find(sequence, fmt::format("it says it is record {}", envelope.sequence()));
+  }
+  NIMBUS_RETURN_IF_ERROR(CheckPlacement(sequence, **record));
+  return CheckBody(sequence, envelope);
+}
+
+absl::Status Verifier::CheckPlacement(uint64_t sequence, const schema::fb::Record& record) {
+  const schema::fb::Envelope& envelope = *record.envelope();
+  const absl::StatusOr<Placement> placement = rebuilt_.Apply(record, sequence);
+  if (!placement.ok()) {
+    Find(sequence, fmt::format("the rules refuse it: {}", placement.status().ToString()));
+    return absl::OkStatus();
+  }
+  const auto compare = [&](const char* what, uint64_t recorded, uint64_t expected) {
+    if (recorded == expected) return;
+    Find(sequence, fmt::format("{} is {}, not {}", what, recorded, expected));
+  };
+  compare("stream version", envelope.version(), placement->version);
+  compare("back-link", envelope.previous(), placement->previous);
+  compare("step number", envelope.ordinal(), placement->ordinal);
+  return absl::OkStatus();
+}
+
+absl::Status Verifier::CheckBody(uint64_t sequence, const schema::fb::Envelope& envelope) {
+  const bool committed = schema::FromFb(envelope.body_commitment()) != schema::Digest{};
+  if (!committed && envelope.body_size() == 0) return absl::OkStatus();
+  const absl::StatusOr<std::optional<PlainBody>> plain = bodies_.Read(sequence);
+  if (!plain.ok()) return Note(sequence, plain.status());
+  if (!plain->has_value()) {
+    Find(sequence, "its body is missing");
+    return absl::OkStatus();
+  }
+  ++report_.bodies;
+  const PlainBody& body = **plain;
+  if (body.bytes->size() != envelope.body_size() ||
+      BodyCommitment(*body.bytes, body.nonce) != schema::FromFb(envelope.body_commitment())) {
+    Find(sequence, "its body is not the one it commits to");
+    return absl::OkStatus();
+  }
+  return Note(sequence, schema::VerifyBody(*body.bytes).status());
+}
+
+absl::Status Verifier::CheckTile(const lmdb::Transaction& txn, uint8_t level, uint64_t index,
+                                 const std::vector<Hash>& hashes) {
+  NIMBUS_ASSIGN_OR_RETURN(const auto stored,
+                          txn.Get(environment_.tables().tiles, MakeTileKey(level, index)));
+  const size_t bytes = hashes.size() * sizeof(Hash);
+  // A tile that was open when its transaction began may have grown since.
+  if (!stored.has_value() || stored->size() < bytes ||
+      std::memcmp(stored->data(), hashes.data(), bytes) != 0) {
+    Find(report_.records, fmt::format("tile {}/{} is missing or wrong", level, index));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Verifier::AddLeaf(const lmdb::Transaction& txn, const Hash& leaf) {
+  frontier_.Append(leaf);
+  Hash hash = leaf;
+  uint64_t position = report_.records;
+  for (size_t level = 0;; ++level, position /= kTileHashes) {
+    if (levels_.size() == level) levels_.emplace_back();
+    levels_[level].push_back(hash);
+    if (levels_[level].size() < kTileHashes) return absl::OkStatus();
+    NIMBUS_RETURN_IF_ERROR(
+        CheckTile(txn, static_cast<uint8_t>(level), position / kTileHashes, levels_[level]));
+    hash = CompleteRoot(levels_[level]);
+    levels_[level].clear();
+  }
+}
+
+absl::Status Verifier::CheckPartialTiles(const lmdb::Transaction& txn) {
+  uint64_t width = report_.records / kTileHashes;  // level 0 is stored when full
+  for (size_t level = 1; level < levels_.size(); ++level, width /= kTileHashes) {
+    if (levels_[level].empty()) continue;
+    NIMBUS_RETURN_IF_ERROR(
+        CheckTile(txn, static_cast<uint8_t>(level), width / kTileHashes, levels_[level]));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Verifier::CheckHead(const Head& head) {
+  if (report_.records != head.size()) return absl::OkStatus();  // noted where it broke off
+  if (report_.root != head.frontier.Root()) {
+    Find(head.size(), "the recomputed root is not the one the journal keeps");
+  }
+  if (checksum_ != head.frame_checksum) {
+    Find(head.size(), "the last frame is not the one the head names");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Verifier::CheckTables(const lmdb::Transaction& txn) {
+  if (!report_.holds()) return absl::OkStatus();  // what follows from it would only repeat it
+  NIMBUS_RETURN_IF_ERROR(rebuilt_.Flush());
+  NIMBUS_RETURN_IF_ERROR(CompareTables(txn, environment_.tables().entity.entities,
+                                       rebuilt_.tables().entities, "entity"));
+  return CompareTables(txn, environment_.tables().entity.names, rebuilt_.tables().names, "name");
+}
+
+absl::Status Verifier::CompareTables(const lmdb::Transaction& txn, lmdb::Table stored,
+                                     lmdb::Table rebuilt, const char* name) {
+  const bool is_entity = stored.handle == environment_.tables().entity.entities.handle;
+  NIMBUS_ASSIGN_OR_RETURN(lmdb::Cursor left, txn.OpenCursor(stored));
+  NIMBUS_ASSIGN_OR_RETURN(lmdb::Cursor right, rebuilt_.txn().OpenCursor(rebuilt));
+  NIMBUS_ASSIGN_OR_RETURN(auto a, left.First());
+  NIMBUS_ASSIGN_OR_RETURN(auto b, right.First());
+  while (a.has_value() && b.has_value() && SameEntry(*a, *b, is_entity)) {
+    NIMBUS_ASSIGN_OR_RETURN(a, left.Next());
+    NIMBUS_ASSIGN_OR_RETURN(b, right.Next());
+  }
+  if (a.has_value() || b.has_value()) {
+    const lmdb::View key = a.has_value() ? a->key : b->key;
+    Find(report_.records, fmt::format("the {} table does not follow from the records, at key {}",
+                                      name, schema::ToHex(key)));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<VerifyReport> VerifyJournal(const Journal& journal, const VerifyOptions& options) {
+  return Verifier(journal, options).Run();
+}
+
+}  // namespace nimbus::journal
