@@ -1,0 +1,85 @@
+#include "nimbus/replay/state.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "editor.h"
+#include "nimbus/replay/patch.h"
+#include "nimbus/schema/check.h"
+#include "nimbus/schema/status.h"
+
+namespace nimbus::replay {
+
+using schema::Json;
+
+State::State(Json document, const StateOptions& options)
+    : options_(options), document_(std::move(document)), bytes_(TextSize(document_)) {
+  MarkCheckpoint();
+}
+
+absl::StatusOr<State> State::Make(Json initial, const StateOptions& options) {
+  State state(std::move(initial), options);
+  NIMBUS_RETURN_IF_ERROR(state.CheckSize());
+  return state;
+}
+
+absl::Status State::CheckSize() const {
+  constexpr auto kExhausted = absl::StatusCode::kResourceExhausted;
+  if (bytes_ > options_.limits.bytes_max) {
+    return schema::Error(kExhausted, "a state of {} bytes exceeds the limit of {}", bytes_,
+                         options_.limits.bytes_max);
+  }
+  if (Depth(document_) > options_.limits.depth_max) {
+    return schema::Error(kExhausted, "the state is nested deeper than {}",
+                         options_.limits.depth_max);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status State::Restore(Json document) {
+  State restored(std::move(document), options_);
+  NIMBUS_RETURN_IF_ERROR(restored.CheckSize());
+  *this = std::move(restored);
+  return absl::OkStatus();
+}
+
+absl::Status State::Apply(const Json& patch, size_t patch_bytes) {
+  const PatchLimits limits{.growth_bytes_max = options_.limits.bytes_max - bytes_,
+                           .depth_max = options_.limits.depth_max};
+  NIMBUS_ASSIGN_OR_RETURN(const std::ptrdiff_t growth, ApplyPatch(patch, &document_, limits));
+  const std::ptrdiff_t bytes = static_cast<std::ptrdiff_t>(bytes_) + growth;
+  NIMBUS_CHECK(bytes > 0);
+  bytes_ = static_cast<size_t>(bytes);
+  patch_bytes_ += patch_bytes;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<StateChange> State::Record(const Json& patch) {
+  StateChange change;
+  change.patch = patch.Dump();
+  NIMBUS_RETURN_IF_ERROR(Apply(patch, change.patch.size()));
+  if (patch.array().empty()) change.patch.clear();
+  if (bytes_ <= options_.digest_state_bytes_max) change.digest = Digest();
+  change.checkpoint_due = CheckpointDue();
+  return change;
+}
+
+absl::StatusOr<StateChange> State::RecordNext(const Json& next) {
+  return Record(Diff(document_, next));
+}
+
+absl::Status State::Fold(std::string_view patch) {
+  NIMBUS_ASSIGN_OR_RETURN(const Json parsed, Json::Parse(patch, options_.limits));
+  return Apply(parsed, patch.size());
+}
+
+void State::MarkCheckpoint() {
+  checkpoint_bytes_ = bytes_;
+  patch_bytes_ = 0;
+}
+
+bool State::CheckpointDue() const {
+  return patch_bytes_ > std::max(checkpoint_bytes_, options_.checkpoint_floor_bytes);
+}
+
+}  // namespace nimbus::replay

@@ -1,0 +1,149 @@
+#include "nimbus/replay/state.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <random>
+#include <string>
+#include <vector>
+
+#include "nimbus/replay/patch.h"
+#include "replay/random_json.h"
+#include "testing/status_matchers.h"
+
+namespace nimbus::replay {
+namespace {
+
+using schema::Json;
+using test::IsOk;
+using test::StatusIs;
+using testing::HasSubstr;
+
+Json Conversation() { return Json::MakeObject({{"messages", Json::MakeArray()}}); }
+
+Json Message(size_t bytes) { return Json::String(std::string(bytes, 'm')); }
+
+TEST(State, RecordsAPatchAndADigestThatReplayReproduces) {
+  constexpr unsigned kSeed = 7;
+  std::mt19937 random(kSeed);
+  NIMBUS_ASSERT_OK_AND_ASSIGN(State recorded, State::Make(RandomJson(random, 4)));
+  NIMBUS_ASSERT_OK_AND_ASSIGN(State replayed, State::Make(recorded.document()));
+  for (int i = 0; i < 500; ++i) {
+    const Json next = Mutated(recorded.document(), random);
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const StateChange change, recorded.RecordNext(next));
+    EXPECT_EQ(recorded.document(), next);
+    EXPECT_EQ(recorded.bytes(), recorded.Text().size());
+    ASSERT_EQ(change.digest, schema::StateDigest(next));
+    if (!change.patch.empty()) {
+      NIMBUS_ASSERT_OK(replayed.Fold(change.patch));
+    }
+    ASSERT_EQ(replayed.Digest(), *change.digest) << "change " << i << ", seed " << kSeed;
+  }
+}
+
+TEST(State, AnUnchangedStateHasNoPatch) {
+  NIMBUS_ASSERT_OK_AND_ASSIGN(State state, State::Make(Conversation()));
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const StateChange change, state.RecordNext(Conversation()));
+  EXPECT_EQ(change.patch, "");
+  EXPECT_EQ(change.digest, state.Digest());
+  EXPECT_FALSE(change.checkpoint_due);
+}
+
+TEST(State, DigestsStopAboveTheirLimit) {
+  const size_t limit = 256u << 10;
+  EXPECT_EQ(StateOptions{}.digest_state_bytes_max, limit);
+  for (const int over : {-1, 0, 1}) {
+    NIMBUS_ASSERT_OK_AND_ASSIGN(State state, State::Make(Json::String("")));
+    const size_t text = limit + static_cast<size_t>(over + 1) - 1;
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const StateChange change, state.RecordNext(Message(text - 2)));
+    EXPECT_EQ(state.bytes(), text);
+    EXPECT_EQ(change.digest.has_value(), over <= 0) << over;
+  }
+}
+
+TEST(State, ACheckpointIsDueOncePatchesExceedTheLast) {
+  NIMBUS_ASSERT_OK_AND_ASSIGN(State state,
+                              State::Make(Conversation(), {.checkpoint_floor_bytes = 1000}));
+  size_t patches = 0, steps = 0;
+  for (StateChange change; !change.checkpoint_due; ++steps) {
+    EXPECT_LE(patches, 1000u);
+    NIMBUS_ASSERT_OK_AND_ASSIGN(change, state.Record(AppendPatch("/messages", {Message(100)})));
+    patches += change.patch.size();
+  }
+  EXPECT_GT(patches, 1000u);
+  state.MarkCheckpoint();
+  const size_t checkpoint = state.bytes();
+  EXPECT_GT(checkpoint, 500u);
+
+  // From here the checkpoint's own size is what counts, once it is larger.
+  NIMBUS_ASSERT_OK(state.Record(AppendPatch("/messages", {Message(5000)})).status());
+  state.MarkCheckpoint();
+  patches = 0;
+  for (StateChange change; !change.checkpoint_due;) {
+    EXPECT_LE(patches, checkpoint + 5003);
+    NIMBUS_ASSERT_OK_AND_ASSIGN(change, state.Record(AppendPatch("/messages", {Message(100)})));
+    patches += change.patch.size();
+  }
+  EXPECT_GT(patches, checkpoint + 5003);
+}
+
+TEST(State, CheckpointsStayLinearInThePatches) {
+  NIMBUS_ASSERT_OK_AND_ASSIGN(State state, State::Make(Conversation()));
+  size_t patches = 0, checkpoints = 0;
+  for (int i = 0; i < 3000; ++i) {
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const StateChange change,
+                                state.Record(AppendPatch("/messages", {Message(300)})));
+    patches += change.patch.size();
+    if (change.checkpoint_due) {
+      checkpoints += state.bytes();
+      state.MarkCheckpoint();
+    }
+  }
+  EXPECT_GT(checkpoints, 0u);
+  EXPECT_LT(checkpoints, 2 * patches);
+}
+
+TEST(State, FoldingKeepsTheAccountOfPatches) {
+  NIMBUS_ASSERT_OK_AND_ASSIGN(State recorded, State::Make(Conversation()));
+  NIMBUS_ASSERT_OK_AND_ASSIGN(State resumed, State::Make(Conversation()));
+  for (int i = 0; i < 100; ++i) {
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const StateChange change,
+                                recorded.Record(AppendPatch("/messages", {Message(150)})));
+    if (i < 50) {
+      NIMBUS_ASSERT_OK(resumed.Fold(change.patch));
+    } else {
+      NIMBUS_ASSERT_OK_AND_ASSIGN(const StateChange again,
+                                  resumed.Record(AppendPatch("/messages", {Message(150)})));
+      ASSERT_EQ(again.checkpoint_due, change.checkpoint_due) << i;
+      ASSERT_EQ(again.patch, change.patch);
+    }
+    if (change.checkpoint_due) {
+      recorded.MarkCheckpoint();
+      resumed.MarkCheckpoint();
+    }
+  }
+  EXPECT_EQ(resumed.Text(), recorded.Text());
+}
+
+TEST(State, RefusesWhatExceedsItsLimits) {
+  const StateOptions options{.limits = {.bytes_max = 100, .depth_max = 3}};
+  EXPECT_THAT(State::Make(Message(98), options), IsOk());
+  EXPECT_THAT(State::Make(Message(99), options),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("101 bytes")));
+  NIMBUS_ASSERT_OK_AND_ASSIGN(State state, State::Make(Conversation(), options));  // 15 bytes
+  const std::string before = state.Text();
+  EXPECT_THAT(state.Record(AppendPatch("/messages", {Message(84)})),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("85 bytes")));
+  EXPECT_EQ(state.Text(), before);
+  EXPECT_THAT(state.Record(AppendPatch("/messages", {Message(83)})), IsOk());
+  EXPECT_EQ(state.bytes(), 100u);
+  EXPECT_THAT(state.Restore(Json::MakeArray({Message(200)})),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_THAT(state.Fold("[{"), StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(state.Fold(R"([{"op":"remove","path":"/x"}])"),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("operation 0 (remove /x)")));
+  EXPECT_EQ(state.bytes(), 100u);
+}
+
+}  // namespace
+}  // namespace nimbus::replay
