@@ -101,5 +101,5 @@ function(nimbus_test name)
   target_link_libraries(${name}_test PRIVATE ${arg_LINK} nimbus_testing nimbus_flags GTest::gmock_main)
   target_include_directories(${name}_test PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   gtest_discover_tests(${name}_test DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
-    TEST_PREFIX ${name}: PROPERTIES TIMEOUT 300)
+    NO_PRETTY_VALUES TEST_PREFIX ${name}: PROPERTIES TIMEOUT 300)
 endfunction()
