@@ -10,9 +10,8 @@ absl::Status Annotate(const absl::Status& status, const std::string& context) {
   if (status.ok()) return status;
   const std::string_view message(status.message().data(), status.message().size());
   absl::Status annotated(status.code(), fmt::format("{}: {}", context, message));
-  status.ForEachPayload([&annotated](absl::string_view url, const absl::Cord& payload) {
-    annotated.SetPayload(url, payload);
-  });
+  status.ForEachPayload(
+      [&annotated](auto url, const absl::Cord& payload) { annotated.SetPayload(url, payload); });
   return annotated;
 }
 

@@ -23,7 +23,8 @@ function(nimbus_embed_migrations out)
     string(SUBSTRING "${text}" ${up_begin} ${up_length} up)
     math(EXPR down_begin "${down_begin} + 9")
     string(SUBSTRING "${text}" ${down_begin} -1 down)
-    string(APPEND rows "    {${version}, \"${name}\", R\"sql(${up})sql\",\n     R\"sql(${down})sql\"},\n")
+    string(APPEND rows "    {${version}, \"${name}\", R\"sql(${up})sql\",\n"
+           "     R\"sql(${down})sql\"},\n")
   endforeach()
   file(CONFIGURE OUTPUT ${out} @ONLY CONTENT
 "// Generated from schema/sql by tools/cmake/NimbusMigrations.cmake.

@@ -56,7 +56,8 @@ function(nimbus_module name)
   set_target_properties(nimbus_${name} PROPERTIES EXPORT_NAME ${name})
   target_compile_features(nimbus_${name} PUBLIC cxx_std_20)
   target_include_directories(nimbus_${name}
-    PUBLIC $<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>
+    PUBLIC $<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include>
+           $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>
     PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
   target_link_libraries(nimbus_${name}
     PUBLIC ${arg_PUBLIC} PRIVATE ${arg_PRIVATE} $<BUILD_INTERFACE:nimbus_flags>)
@@ -72,10 +73,11 @@ function(nimbus_program name)
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE ${arg_LINK} nimbus_flags)
   install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  set(data ${CMAKE_INSTALL_DATADIR})
   nimbus_printed_file(${name} "man" ${CMAKE_INSTALL_MANDIR}/man1/${name}.1)
-  nimbus_printed_file(${name} "completion bash" ${CMAKE_INSTALL_DATADIR}/bash-completion/completions/${name})
-  nimbus_printed_file(${name} "completion zsh" ${CMAKE_INSTALL_DATADIR}/zsh/site-functions/_${name})
-  nimbus_printed_file(${name} "completion fish" ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d/${name}.fish)
+  nimbus_printed_file(${name} "completion bash" ${data}/bash-completion/completions/${name})
+  nimbus_printed_file(${name} "completion zsh" ${data}/zsh/site-functions/_${name})
+  nimbus_printed_file(${name} "completion fish" ${data}/fish/vendor_completions.d/${name}.fish)
 endfunction()
 
 # Installs what the program `name` prints when run with `arguments`.
@@ -98,7 +100,8 @@ endfunction()
 function(nimbus_test name)
   cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
   add_executable(${name}_test ${arg_SOURCES})
-  target_link_libraries(${name}_test PRIVATE ${arg_LINK} nimbus_testing nimbus_flags GTest::gmock_main)
+  target_link_libraries(${name}_test
+    PRIVATE ${arg_LINK} nimbus_testing nimbus_flags GTest::gmock_main)
   target_include_directories(${name}_test PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   gtest_discover_tests(${name}_test DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
     NO_PRETTY_VALUES TEST_PREFIX ${name}: PROPERTIES TIMEOUT 300)

@@ -35,11 +35,11 @@ class Environment;
 class SizeSignal;
 
 struct Options {
-  bool create = true;       // make the store when the directory has none
-  bool read_only = false;   // Append is FailedPrecondition; needs write permission on lock.mdb only
-  size_t queue_records_max = 4096;          // appends block while more wait
+  bool create = true;      // make the store when the directory has none
+  bool read_only = false;  // Append is FailedPrecondition; needs write permission on lock.mdb only
+  size_t queue_records_max = 4096;  // appends block while more wait
   size_t queue_bytes_max = 64u << 20;
-  size_t group_records_max = 512;           // a frame holds at most these
+  size_t group_records_max = 512;  // a frame holds at most these
   size_t group_bytes_max = 1u << 20;
   size_t body_bytes_max = 64u << 20;        // plaintext; no more than this default
   size_t base_cache_bytes_max = 32u << 20;  // plaintext bodies kept to compress against
@@ -61,7 +61,7 @@ struct AppendOptions {
 };
 
 struct Appended {
-  uint64_t first = 0;    // sequence of the first event; the others follow without gaps
+  uint64_t first = 0;  // sequence of the first event; the others follow without gaps
   uint64_t count = 0;
   uint64_t version = 0;  // of the first event's stream after this append
 };
@@ -83,11 +83,11 @@ struct EntityState {
   schema::Uuid id;
   // What its events made of it: a Lifecycle.
   uint8_t state = 0;
-  schema::Uuid parent;         // session of an operation, operation of a step or checkpoint
-  uint64_t version = 0;        // events in its stream; 0 for steps and checkpoints
-  uint64_t first_sequence = 0; // the event that made it
-  uint64_t head_sequence = 0;  // the last event of its stream; of a step: the last about it
-  uint32_t steps = 0;          // of an operation: steps added
+  schema::Uuid parent;          // session of an operation, operation of a step or checkpoint
+  uint64_t version = 0;         // events in its stream; 0 for steps and checkpoints
+  uint64_t first_sequence = 0;  // the event that made it
+  uint64_t head_sequence = 0;   // the last event of its stream; of a step: the last about it
+  uint32_t steps = 0;           // of an operation: steps added
 };
 
 enum class Lifecycle : uint8_t { kPending = 0, kRunning, kCompleted, kFailed, kCancelled };
@@ -99,11 +99,11 @@ struct Stat {
   uint32_t format = 0;
   uint64_t records = 0;
   uint64_t frames = 0;
-  uint64_t bytes_used = 0;         // of data.mdb, without preallocated and free pages
-  uint64_t bytes_free = 0;         // pages LMDB will use again
-  uint64_t file_bytes = 0;         // size of data.mdb
+  uint64_t bytes_used = 0;  // of data.mdb, without preallocated and free pages
+  uint64_t bytes_free = 0;  // pages LMDB will use again
+  uint64_t file_bytes = 0;  // size of data.mdb
   uint64_t record_bytes = 0, body_bytes = 0, tile_bytes = 0, entity_bytes = 0;
-  schema::Digest root{};           // Merkle root over all records
+  schema::Digest root{};  // Merkle root over all records
 };
 
 class Journal {

@@ -8,6 +8,6 @@ namespace nimbus::schema {
 
 }  // namespace nimbus::schema
 
-#define NIMBUS_CHECK(condition)                                            \
-  (static_cast<bool>(condition) ? static_cast<void>(0)                     \
+#define NIMBUS_CHECK(condition)                        \
+  (static_cast<bool>(condition) ? static_cast<void>(0) \
                                 : ::nimbus::schema::CheckFailed(#condition, __FILE__, __LINE__))

@@ -31,8 +31,8 @@ struct Event {
   fb::EntityKind stream_kind = fb::EntityKind::none;
   Uuid stream;
   fb::EventUnion payload;
-  fb::BodyT body;                          // unset fields are not stored
-  std::optional<int64_t> occurred_at_us;   // when not now
+  fb::BodyT body;                         // unset fields are not stored
+  std::optional<int64_t> occurred_at_us;  // when not now
   bool imported = false;
 };
 

@@ -30,8 +30,8 @@ absl::Status Annotate(const absl::Status& status, const std::string& context);
 #define NIMBUS_CONCAT_INNER(a, b) a##b
 #define NIMBUS_CONCAT(a, b) NIMBUS_CONCAT_INNER(a, b)
 
-#define NIMBUS_RETURN_IF_ERROR(expression)                          \
-  do {                                                              \
+#define NIMBUS_RETURN_IF_ERROR(expression)                                                    \
+  do {                                                                                        \
     if (absl::Status nimbus_status = (expression); !nimbus_status.ok()) return nimbus_status; \
   } while (false)
 
