@@ -131,11 +131,11 @@ bool IsTestHead(std::string_view head) {
   return head.starts_with("TEST") || head.starts_with("TYPED_TEST");
 }
 
-// The name of the function that `head` declares.
+// The name of the function that `head` declares; empty when it declares none.
 std::string NameOf(std::string_view head) {
-  const size_t end = head.find('(');
+  const size_t end = std::min(head.find('('), head.size());
   size_t begin = end;
-  while (begin != kNone && begin > 0 && IsWord(head[begin - 1])) --begin;
+  while (begin > 0 && IsWord(head[begin - 1])) --begin;
   return std::string(head.substr(begin, end - begin));
 }
 
@@ -266,8 +266,9 @@ std::vector<Problem> CheckTestsAssert(const SourceFile& file) {
                        [&](const std::string& word) { return body.find(word) != kNone; });
   };
   for (const Function& function : functions) {
-    if (!IsTestHead(function.head) && asserts(function)) {
-      asserting.push_back(NameOf(function.head) + "(");
+    const std::string name = NameOf(function.head);
+    if (!IsTestHead(function.head) && !name.empty() && asserts(function)) {
+      asserting.push_back(name + "(");
     }
   }
   for (const Function& function : functions) {
