@@ -135,7 +135,7 @@ class Repository {
 
   absl::Status CreateSession(const schema::Uuid& session) {
     const std::string id = session.ToString();
-    return create_session_.Bind(id).Bind("workload").Bind(R"({"cwd":"/home/app"})").Run().status();
+    return create_session_.Bind(id).Bind("workload").Bind(R"({"cwd":"/srv/app"})").Run().status();
   }
 
   absl::Status CreateOperation(const test::WorkloadOperation& operation,

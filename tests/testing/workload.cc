@@ -40,7 +40,7 @@ std::string Filled(Random& random, size_t bytes, std::string_view pattern, Fille
 
 std::string OperationInput(Random& random) {
   return Filled(random, kOperationInputBytes,
-                R"({"cwd":"/home/app/%w","branch":"%w","mode":"auto","prompt":")", AppendProse,
+                R"({"cwd":"/srv/app/%w","branch":"%w","mode":"auto","prompt":")", AppendProse,
                 R"("})");
 }
 
@@ -174,7 +174,7 @@ std::vector<schema::Event> WorkloadOperation::Events(const schema::Uuid& session
 schema::Event SessionStarted(const schema::Uuid& session) {
   schema::Event event = schema::MakeEvent(fb::EntityKind::session, session, fb::SessionStartedT{});
   event.body.name = "workload";
-  event.body.context = R"({"cwd":"/home/app"})";
+  event.body.context = R"({"cwd":"/srv/app"})";
   return event;
 }
 
