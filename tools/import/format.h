@@ -19,6 +19,9 @@ namespace nimbus::tools::import {
 struct Format {
   std::string_view name;
   std::string_view description;
+  // Lines: a longer snapshot of the source begins with the same records.
+  // Document: every snapshot is one record of its own.
+  Source::Shape shape = Source::Shape::kLines;
   // Whether the source is of this format. Looks at what the records hold, never
   // at the file's name, and claims only what `read` understands: at most one
   // format says yes.

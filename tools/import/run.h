@@ -65,10 +65,16 @@ struct Operation {
   std::optional<uint64_t> duration_ms;
   Usage usage;
   std::vector<Step> steps;  // in the order of their numbers, which is that of the file
-  // Source records [first_record, end_record) tell of this operation; those of
-  // the operations of a run do not overlap and ascend. A document: 0 and 1.
+  // Source records [first_record, end_record) tell of this operation. They
+  // ascend and do not overlap, but an operation inside another's records has
+  // none of its own: end_record = first_record. A document: 0 and 1.
   uint64_t first_record = 0;
   uint64_t end_record = 0;
+  // The records that made it and its plan known and, unless it runs, ended it.
+  // No earlier than first_record; a document: 0.
+  uint64_t added_record = 0;
+  uint64_t planned_record = 0;
+  uint64_t ended_record = 0;
 };
 
 struct Session {

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,11 +37,11 @@ struct SkippedLine {
 struct Source {
   enum class Shape { kLines, kDocument };
 
-  std::string name;              // the file's name without directories
-  std::string bytes;             // all of it, decompressed
-  uint64_t file_bytes = 0;       // as on disk
-  schema::Digest file_digest{};  // of the bytes on disk
-  Shape shape = Shape::kLines;   // a single line may be either
+  std::string name;                          // the file's name without directories
+  std::unique_ptr<const std::string> bytes;  // all of it, decompressed
+  uint64_t file_bytes = 0;                   // as on disk
+  schema::Digest file_digest{};              // of the bytes on disk
+  Shape shape = Shape::kLines;               // a single line may be either
   std::vector<SourceRecord> records;
   std::vector<SkippedLine> skipped;
 };
@@ -48,7 +49,8 @@ struct Source {
 struct SourceOptions {
   size_t bytes_max = size_t{1} << 30;  // of the file, and of what it decompresses to
   bool keep_going = false;             // pass over lines that are no JSON
-  schema::JsonLimits json;
+  // Of each record. What is made of one is nested a little deeper.
+  schema::JsonLimits json{.depth_max = 500};
 };
 
 // Reads the file whole; one that begins with zstd's magic number is

@@ -1,0 +1,40 @@
+#include "tools/import/format.h"
+
+#include <array>
+
+namespace nimbus::tools::import {
+namespace {
+
+constexpr std::array kFormats = {
+    Format{"claude-code", "Claude Code session JSONL", Source::Shape::kLines, IsClaudeCode,
+           ReadClaudeCode},
+    Format{"codex-rollout", "Codex rollout JSONL", Source::Shape::kLines, IsCodexRollout,
+           ReadCodexRollout},
+    Format{"sregym-trace", "SREGym trace", Source::Shape::kDocument, IsSregymTrace,
+           ReadSregymTrace},
+    Format{"swe-agent", "SWE-agent trajectory", Source::Shape::kDocument, IsSweAgent, ReadSweAgent},
+    Format{"mini-swe-agent", "mini-swe-agent trajectory", Source::Shape::kDocument, IsMiniSweAgent,
+           ReadMiniSweAgent},
+};
+
+}  // namespace
+
+std::span<const Format> Formats() { return kFormats; }
+
+const Format* DetectFormat(const Source& source) {
+  for (const Format& format : kFormats) {
+    if (format.detect(source)) return &format;
+  }
+  return nullptr;
+}
+
+std::string FormatNames() {
+  std::string names;
+  for (const Format& format : kFormats) {
+    if (!names.empty()) names += ", ";
+    names += format.name;
+  }
+  return names;
+}
+
+}  // namespace nimbus::tools::import
