@@ -1,0 +1,203 @@
+#include "tools/cli/command_line.h"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <string_view>
+#include <utility>
+
+#include "nimbus/schema/status.h"
+#include "tools/cli/progress.h"
+#include "tools/cli/terminal.h"
+
+namespace nimbus::tools::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using schema::Error;
+using Code = absl::StatusCode;
+
+constexpr char kLocalStore[] = ".nimbus";
+constexpr int64_t kCatchUpSliceMs = 200;
+
+std::atomic<bool> interrupted = false;
+
+extern "C" void OnInterrupt(int signal) {
+  interrupted = true;
+  std::signal(signal, SIG_DFL);
+}
+
+std::string Variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? std::string() : std::string(value);
+}
+
+// The nearest .nimbus in the working directory or above it; empty if none.
+std::string NearestStore() {
+  std::error_code error;
+  for (fs::path directory = fs::current_path(error); !error; directory = directory.parent_path()) {
+    const fs::path candidate = directory / kLocalStore;
+    if (fs::is_directory(candidate, error)) return candidate.string();
+    if (directory == directory.parent_path()) break;
+  }
+  return {};
+}
+
+absl::Status WithHint(const absl::Status& status, const std::string& store) {
+  if (!absl::IsNotFound(status)) return status;
+  return Error(Code::kNotFound,
+               "no store at {}; make one with 'nimbus init' or name it with --store", store);
+}
+
+}  // namespace
+
+int ExitCodeOf(const absl::Status& status) {
+  switch (status.code()) {
+    case Code::kOk:
+      return kHolds;
+    case Code::kNotFound:
+    case Code::kOutOfRange:
+      return kNotFound;
+    case Code::kPermissionDenied:
+    case Code::kResourceExhausted:
+    case Code::kUnavailable:
+    case Code::kDeadlineExceeded:
+    case Code::kUnknown:
+    case Code::kInternal:
+      return kIoError;
+    case Code::kCancelled:
+      return kInterrupted;
+    default:
+      return kBadData;
+  }
+}
+
+void AddGlobalOptions(CLI::App* app, CommandLine* line) {
+  app->require_subcommand(1);
+  app->fallthrough();
+  app->add_option("--store", line->store,
+                  "Store directory (default: $NIMBUS_STORE, the nearest .nimbus upwards, "
+                  "$XDG_DATA_HOME/nimbus)")
+      ->type_name("DIR");
+  app->add_flag("--json", line->json, "Print JSON: one document, or one a line where it streams");
+  app->add_option("--color", line->color, "Colour: auto, always or never")
+      ->check(CLI::IsMember({"auto", "always", "never"}))
+      ->type_name("WHEN");
+}
+
+CLI::App* AddCommand(CLI::App* app, CommandLine* line, const std::string& name,
+                     const std::string& description, std::function<absl::StatusOr<int>()> body) {
+  CLI::App* command = app->add_subcommand(name, description);
+  command->callback([line, body = std::move(body)] { line->command = body; });
+  return command;
+}
+
+int RunProgram(CLI::App* app, CommandLine* line, int argc, char** argv) {
+  std::signal(SIGINT, OnInterrupt);
+  std::signal(SIGTERM, OnInterrupt);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error of the write, not an end
+  try {
+    app->parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app->exit(error) == 0 ? kHolds : kUsage;
+  }
+  if (!line->command) return kHolds;  // the parse itself did it (man, completion)
+  SetColor(line->color);
+  const absl::StatusOr<int> code = line->command();
+  std::cout.flush();
+  if (!code.ok()) {
+    const std::string_view message(code.status().message().data(), code.status().message().size());
+    std::cerr << Paint(Style::kBad, app->get_name() + ":", std::cerr) << ' ' << message << '\n';
+    return ExitCodeOf(code.status());
+  }
+  if (!std::cout) {
+    std::cerr << app->get_name() << ": standard output: write failed\n";
+    return kIoError;
+  }
+  return *code;
+}
+
+absl::StatusOr<std::string> StorePath(const CommandLine& line) {
+  if (!line.store.empty()) return line.store;
+  if (std::string store = Variable("NIMBUS_STORE"); !store.empty()) return store;
+  if (std::string store = NearestStore(); !store.empty()) return store;
+  if (const std::string data = Variable("XDG_DATA_HOME"); !data.empty()) return data + "/nimbus";
+  if (const std::string home = Variable("HOME"); !home.empty()) {
+    return home + "/.local/share/nimbus";
+  }
+  return Error(Code::kFailedPrecondition, "no store: give --store, or set $NIMBUS_STORE or $HOME");
+}
+
+std::string NewStorePath(const CommandLine& line) {
+  if (!line.store.empty()) return line.store;
+  if (std::string store = Variable("NIMBUS_STORE"); !store.empty()) return store;
+  return kLocalStore;
+}
+
+absl::StatusOr<std::unique_ptr<journal::Journal>> OpenJournal(const CommandLine& line) {
+  NIMBUS_ASSIGN_OR_RETURN(const std::string store, StorePath(line));
+  absl::StatusOr<std::unique_ptr<journal::Journal>> journal =
+      journal::Journal::Open(store, {.create = false, .read_only = true});
+  if (!journal.ok()) return WithHint(journal.status(), store);
+  return journal;
+}
+
+absl::StatusOr<std::unique_ptr<projections::Database>> OpenDatabase(const CommandLine& line) {
+  NIMBUS_ASSIGN_OR_RETURN(const std::string store, StorePath(line));
+  projections::DatabaseOptions options;
+  options.journal.create = false;
+  options.journal.read_only = true;
+  absl::StatusOr<std::unique_ptr<projections::Database>> database =
+      projections::Database::Open(store, options);
+  if (!database.ok()) return WithHint(database.status(), store);
+
+  Progress progress("building views");
+  for (;;) {
+    const absl::Status caught_up = (*database)->CatchUp(kCatchUpSliceMs);
+    if (caught_up.ok()) return database;
+    if (!absl::IsDeadlineExceeded(caught_up)) return caught_up;
+    if (Interrupted()) return InterruptedError();
+    NIMBUS_ASSIGN_OR_RETURN(const projections::ViewsStatus status, (*database)->GetViewsStatus());
+    NIMBUS_ASSIGN_OR_RETURN(const uint64_t size, (*database)->journal().Size());
+    progress.Update(status.watermark, size);
+  }
+}
+
+std::vector<ManSection> CommonManSections() {
+  return {
+      {"STORE",
+       "A store is a directory. It is the one --store names, else $NIMBUS_STORE, else the nearest "
+       ".nimbus in the working directory or above it, else $XDG_DATA_HOME/nimbus "
+       "(~/.local/share/nimbus)."},
+      {"IDS",
+       "An id may be given by its beginning, hyphens or not, as long as that names one thing. For "
+       "operations, @ is the newest, @- the one before it, @-- the one before that."},
+      {"OUTPUT",
+       "Tables on a terminal; tab-separated, without header, with whole ids when piped; with "
+       "--json "
+       "one JSON document, or one a line where it streams. Progress goes to standard error, on a "
+       "terminal only."},
+      {"EXIT STATUS",
+       "    0    it holds, it is done\n"
+       "    1    proven wrong: divergence, tampering\n"
+       "    2    not enough evidence\n"
+       "    64   usage\n"
+       "    65   bad data\n"
+       "    66   not found, or ambiguous\n"
+       "    74   input or output failed, or the disk is full\n"
+       "    130  interrupted"},
+      {"ENVIRONMENT",
+       "NIMBUS_STORE, XDG_DATA_HOME, HOME: where the store is.\n\nNO_COLOR: no colour with --color "
+       "auto."},
+  };
+}
+
+bool Interrupted() { return interrupted; }
+
+absl::Status InterruptedError() { return absl::CancelledError("interrupted"); }
+
+}  // namespace nimbus::tools::cli

@@ -1,0 +1,23 @@
+// How a person names an operation, a session, a checkpoint or a source: by the
+// beginning of its id; "@" is the newest operation, "@-" the one before, "@--"
+// the one before that.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "nimbus/journal/journal.h"
+
+namespace nimbus::tools::cli {
+
+// NotFound when nothing matches, or more than one thing does: the message lists
+// some of them.
+absl::StatusOr<schema::Uuid> SelectEntity(const journal::Journal& journal,
+                                          schema::fb::EntityKind kind, std::string_view text);
+
+// The shortest beginning of the id, of at least 8 digits, that names it.
+absl::StatusOr<std::string> ShortId(const journal::Journal& journal, schema::fb::EntityKind kind,
+                                    const schema::Uuid& id);
+
+}  // namespace nimbus::tools::cli

@@ -1,0 +1,17 @@
+// The commands of `nimbus`, one file per noun. Each function adds its commands
+// to the program; what a command does is in its file.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include "tools/cli/command_line.h"
+
+namespace nimbus::tools {
+
+void AddInitCommand(CLI::App* app, cli::CommandLine* line);
+void AddImportCommand(CLI::App* app, cli::CommandLine* line);
+void AddExportCommand(CLI::App* app, cli::CommandLine* line);
+void AddHistoryCommands(CLI::App* app, cli::CommandLine* line);
+void AddJournalCommands(CLI::App* app, cli::CommandLine* line);
+
+}  // namespace nimbus::tools
