@@ -165,14 +165,15 @@ absl::Status Views::ProjectAll() {
   const BatchLimits limits{.records_max = options_.batch_records_max,
                            .bytes_max = options_.batch_bytes_max};
   Projector* projector = live_->projector.get();
-  for (bool more = true; more && !Stopping();) {
+  bool more = true;
+  while (more && !Stopping()) {
     NIMBUS_RETURN_IF_ERROR(projector->ProjectBatch(limits).status());
     Publish(absl::OkStatus());
     NIMBUS_RETURN_IF_ERROR(CheckpointIfLong());
     NIMBUS_ASSIGN_OR_RETURN(const uint64_t size, journal_->Size());
     more = size > projector->watermark();
   }
-  if (swept_ || Stopping()) return absl::OkStatus();
+  if (more || swept_) return absl::OkStatus();
   NIMBUS_RETURN_IF_ERROR(generations_.RemoveBefore(live_->files));
   swept_ = true;
   return absl::OkStatus();

@@ -106,8 +106,13 @@ absl::Status AppendHistory(journal::Journal* journal, int operations) {
   const Uuid session = schema::NewUuid();
   NIMBUS_RETURN_IF_ERROR(
       journal->Append(MakeEvent(fb::EntityKind::session, session, fb::SessionStartedT{})).status());
-  for (int i = 0; i < operations; ++i) {
-    NIMBUS_RETURN_IF_ERROR(journal->Append(OperationEvents(session, 10)).status());
+  constexpr size_t kAtOnce = 500;  // one flush for about twenty operations
+  std::vector<journal::Entry> entries;
+  for (int i = 1; i <= operations; ++i) {
+    for (journal::Entry& entry : OperationEvents(session, 10)) entries.push_back(std::move(entry));
+    if (entries.size() < kAtOnce && i < operations) continue;
+    NIMBUS_RETURN_IF_ERROR(journal->Append(entries).status());
+    entries.clear();
   }
   return absl::OkStatus();
 }

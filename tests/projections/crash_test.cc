@@ -1,0 +1,136 @@
+// Exactly once, whatever is killed and however many project at once.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <chrono>
+#include <random>
+#include <thread>
+
+#include "fixture.h"
+#include "migrator.h"
+#include "testing/program.h"
+#include "testing/status_matchers.h"
+
+namespace nimbus::projections {
+namespace {
+
+using test::IsOk;
+using test::IsOkAndHolds;
+
+class CrashTest : public StoreTest {
+ protected:
+  absl::StatusOr<std::unique_ptr<test::Program>> StartChild(int operations, int batch) {
+    return test::Program::Start(
+        {.argv = {NIMBUS_PROJECTING_CHILD, store(), fmt::format("{}", operations),
+                  fmt::format("{}", batch)}});
+  }
+
+  int64_t Watermark() {
+    const std::vector<std::string> rows = Column(link(), "SELECT watermark FROM nimbus_watermark");
+    return rows.size() == 1 ? std::atoll(rows[0].c_str()) : 0;
+  }
+
+  // The tables as they are, and as a rebuild from the journal alone makes them.
+  void ExpectRowsAsRebuilt() {
+    ASSERT_THAT(Open(), IsOk());
+    ASSERT_THAT(CatchUp(), IsOk());
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const ViewsStatus status, database_->GetViewsStatus());
+    EXPECT_EQ(status.set_aside, "");
+    EXPECT_EQ(status.quarantined, 0u);
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const std::string grown, DumpTables(link()));
+    Close();
+    DeleteViews();
+    ASSERT_THAT(Open(), IsOk());
+    ASSERT_THAT(CatchUp(), IsOk());
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const std::string rebuilt, DumpTables(link()));
+    EXPECT_TRUE(grown == rebuilt) << "the tables differ from those of a rebuild";
+    NIMBUS_ASSERT_OK_AND_ASSIGN(sqlite::Connection db, sqlite::Connection::Open(link(), {}));
+    EXPECT_THAT(CheckForeignKeys(&db), IsOk());
+  }
+};
+
+TEST_F(CrashTest, AProjectorKilledAtAnyMomentLosesAndRepeatsNothing) {
+  constexpr int kOperations = 800;
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE(fmt::format("seed {}", seed));
+  std::mt19937 random(seed);
+  DatabaseOptions appending;
+  appending.views.project = false;
+  ASSERT_THAT(Open(appending), IsOk());
+  ASSERT_THAT(AppendHistory(&journal(), kOperations), IsOk());
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const uint64_t size, journal().Size());
+  Close();
+  int killed_midway = 0;
+  int64_t watermark = 0;
+  for (int round = 0; round < 25; ++round) {
+    NIMBUS_ASSERT_OK_AND_ASSIGN(auto child, StartChild(0, 1 + static_cast<int>(random() % 40)));
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % 80'000));
+    child->Signal(SIGKILL);
+    ASSERT_THAT(child->Wait(), IsOk());
+    const int64_t now = Watermark();
+    EXPECT_GE(now, watermark) << "what was applied stays applied";
+    if (now > watermark && now < static_cast<int64_t>(size)) ++killed_midway;
+    watermark = now;
+  }
+  EXPECT_GE(killed_midway, 3) << "the kills must hit the projection to prove anything";
+  ExpectRowsAsRebuilt();
+  EXPECT_THAT(Column(link(), "SELECT count(*) FROM operations"),
+              testing::ElementsAre(fmt::format("{}", kOperations)));
+}
+
+TEST_F(CrashTest, AProcessKilledWhileItAppendsAndProjectsLeavesBothInAgreement) {
+  std::mt19937 random(7);
+  ASSERT_THAT(Open(), IsOk());
+  Close();
+  for (int round = 0; round < 10; ++round) {
+    NIMBUS_ASSERT_OK_AND_ASSIGN(auto child, StartChild(100'000, 16));
+    std::this_thread::sleep_for(std::chrono::microseconds(20'000 + random() % 100'000));
+    child->Signal(SIGKILL);
+    ASSERT_THAT(child->Wait(), IsOk());
+  }
+  EXPECT_GT(Watermark(), 50);
+  ExpectRowsAsRebuilt();
+}
+
+TEST_F(CrashTest, SeveralProcessesProjectOneStoreWhileItGrows) {
+  ASSERT_THAT(Open({.views = {.batch_records_max = 5}}), IsOk());
+  NIMBUS_ASSERT_OK_AND_ASSIGN(auto first, StartChild(60, 3));
+  NIMBUS_ASSERT_OK_AND_ASSIGN(auto second, StartChild(60, 4));
+  NIMBUS_ASSERT_OK_AND_ASSIGN(auto third, StartChild(60, 7));
+  ASSERT_THAT(AppendHistory(&journal(), 60), IsOk());
+  // Queries go on meanwhile; each sees operations whole batches at a time.
+  size_t seen = 0;
+  for (int i = 0; i < 50; ++i) {
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const auto rows, history().GetOperationHistory());
+    EXPECT_GE(rows.size(), seen);
+    seen = rows.size();
+  }
+  for (auto* child : {&first, &second, &third}) {
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const test::Finished finished, (*child)->Wait());
+    EXPECT_EQ(finished.exit_code, 0) << finished.err;
+  }
+  ASSERT_THAT(CatchUp(), IsOk());
+  EXPECT_THAT(Column(link(), "SELECT count(*) FROM operations WHERE status = 'completed'"),
+              testing::ElementsAre("240"));
+  ExpectRowsAsRebuilt();
+}
+
+TEST_F(CrashTest, ProcessesThatOpenAFreshStoreTogetherShareOneGeneration) {
+  ASSERT_THAT(Open(), IsOk());
+  Close();
+  DeleteViews();
+  std::vector<std::unique_ptr<test::Program>> children;
+  for (int i = 0; i < 4; ++i) {
+    NIMBUS_ASSERT_OK_AND_ASSIGN(auto child, StartChild(5, 10));
+    children.push_back(std::move(child));
+  }
+  for (auto& child : children) {
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const test::Finished finished, child->Wait());
+    EXPECT_EQ(finished.exit_code, 0) << finished.err;
+  }
+  EXPECT_EQ(Generations().size(), 1u);
+  ExpectRowsAsRebuilt();
+}
+
+}  // namespace
+}  // namespace nimbus::projections
