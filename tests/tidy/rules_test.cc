@@ -50,6 +50,19 @@ TEST(FindFunctions, FindsThemInNamespacesAndClasses) {
   EXPECT_EQ(functions[2].head, "TEST(A, B) ");
 }
 
+TEST(FindFunctions, AreNotMistakenAboutInitialisers) {
+  const std::string code =
+      "void f(const Options& options = {}) {\n}\n"
+      "C::C(int a) : a_{a}, b_(2), c_{std::vector<int>{}} {\n}\n"
+      "int g() { return 1; }\n";
+  const std::vector<Function> functions = FindFunctions(code);
+  ASSERT_EQ(functions.size(), 3u);
+  EXPECT_EQ(LineAt(code, functions[0].end), 2u);
+  EXPECT_EQ(LineAt(code, functions[1].begin), 3u);
+  EXPECT_EQ(LineAt(code, functions[1].end), 4u);
+  EXPECT_EQ(functions[2].head, "int g() ");
+}
+
 TEST(CheckLengths, HasLimits) {
   EXPECT_THAT(CheckLengths(MakeSource("a.cc", std::string(kLineLengthMax, 'x'))), IsEmpty());
   EXPECT_THAT(CheckLengths(MakeSource("a.cc", "\n" + std::string(kLineLengthMax + 1, 'x'))),

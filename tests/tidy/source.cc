@@ -127,6 +127,7 @@ std::vector<Function> FindFunctions(std::string_view code) {
   std::vector<Function> functions;
   std::vector<Open> open;
   size_t statement = 0;  // where the current declaration begins
+  int parentheses = 0;   // open in it
   for (size_t i = 0; i < code.size(); ++i) {
     const char c = code[i];
     const bool in_scope = open.empty() || open.back().block == Block::kScope;
@@ -135,7 +136,10 @@ std::vector<Function> FindFunctions(std::string_view code) {
       statement = i + 1;
     } else if (c == '{') {
       const std::string_view head = code.substr(statement, i - statement);
-      open.push_back({Classify(head, in_scope), statement});
+      // An initialiser stands in a parameter list, or touches what it initialises.
+      const bool initialises =
+          parentheses > 0 || (i > 0 && (IsWord(code[i - 1]) || code[i - 1] == '>'));
+      open.push_back({initialises ? Block::kOther : Classify(head, in_scope), statement});
       if (open.back().block == Block::kScope) statement = i + 1;
     } else if (c == '}' && !open.empty()) {
       const Open closed = open.back();
@@ -147,6 +151,8 @@ std::vector<Function> FindFunctions(std::string_view code) {
       if (closed.block != Block::kOther) statement = i + 1;
     } else if (c == ';' && in_scope) {
       statement = i + 1;
+    } else if (in_scope) {
+      parentheses += c == '(' ? 1 : c == ')' ? -1 : 0;
     }
   }
   for (Function& function : functions) {

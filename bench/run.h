@@ -1,0 +1,68 @@
+// One run: a peer in an empty directory, some writers, a while.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "bench/peer.h"
+#include "testing/workload.h"
+
+namespace nimbus::bench {
+
+struct RunOptions {
+  size_t writers = 1;
+  double seconds = 1;       // stop after this long …
+  uint64_t operations = 0;  // … or, unless 0, when each writer has done so many
+};
+
+struct RunResult {
+  uint64_t events = 0;
+  double seconds = 0;  // from the first append to the last acknowledgement
+  double p50_us = 0;   // latency of one append
+  double p99_us = 0;
+  uint64_t bytes = 0;  // allocated to the directory's files once the peer is closed
+
+  double EventsPerSecond() const { return static_cast<double>(events) / seconds; }
+  double BytesPerEvent() const { return static_cast<double>(bytes) / static_cast<double>(events); }
+};
+
+// The texts the writers append, made before any clock runs: some operations of
+// each writer, which get new ids every time they are used.
+class Texts {
+ public:
+  Texts(const test::Workload& workload, size_t writers);
+
+  const test::Workload& workload() const { return workload_; }
+  size_t writers() const { return operations_.size(); }
+  std::vector<schema::Uuid> Sessions() const;
+
+  // Operation `round` of a writer; valid until the writer's next one.
+  const test::WorkloadOperation& Next(size_t writer, uint64_t round);
+
+ private:
+  test::Workload workload_;
+  std::vector<std::vector<test::WorkloadOperation>> operations_;  // by writer
+};
+
+// Makes `directory`, measures the peer in it, and removes it again. The first
+// error of any writer ends the run.
+absl::StatusOr<RunResult> MeasurePeer(const PeerKind& kind, const RunOptions& options, Texts& texts,
+                                      const std::filesystem::path& directory);
+
+// Median microseconds to append 4 KiB to a file in `directory` and fdatasync
+// it: what one flush costs here.
+absl::StatusOr<double> MeasureFlush(const std::filesystem::path& directory);
+
+// InvalidArgument when the directory is in memory, where nothing is durable and
+// a flush costs nothing.
+absl::Status CheckOnDisk(const std::filesystem::path& directory);
+
+// The smallest of them that at least `fraction` of them do not exceed (nearest
+// rank); 0 gives the smallest. Requires some.
+double Percentile(std::vector<double> values, double fraction);
+
+}  // namespace nimbus::bench

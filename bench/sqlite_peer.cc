@@ -1,0 +1,284 @@
+// The design Nimbus replaces: the product specification's HistoryRepository on
+// SQLite's C API, statement for statement, one durable transaction per call.
+#include <sqlite3.h>
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "bench/peer.h"
+#include "nimbus/schema/events_generated.h"
+#include "nimbus/schema/status.h"
+#include "spec_sql.h"
+
+namespace nimbus::bench {
+namespace {
+
+constexpr int kBusyTimeoutMs = 60'000;
+
+struct CloseConnection {
+  void operator()(sqlite3* connection) const { sqlite3_close_v2(connection); }
+};
+struct FinalizeStatement {
+  void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
+};
+
+absl::Status SqliteError(sqlite3* connection, std::string_view what) {
+  return schema::Error(absl::StatusCode::kInternal, "{}: {}", what, sqlite3_errmsg(connection));
+}
+
+// A prepared statement; values are bound in the order of its parameters and
+// must live until Run returns.
+class Statement {
+ public:
+  absl::Status Prepare(sqlite3* connection, std::string_view sql) {
+    sqlite3_stmt* statement = nullptr;
+    if (sqlite3_prepare_v3(connection, sql.data(), static_cast<int>(sql.size()),
+                           SQLITE_PREPARE_PERSISTENT, &statement, nullptr) != SQLITE_OK) {
+      return SqliteError(connection, sql);
+    }
+    statement_.reset(statement);
+    return absl::OkStatus();
+  }
+
+  Statement& Bind(std::string_view text) {
+    return Note(sqlite3_bind_text(statement_.get(), ++bound_, text.data(),
+                                  static_cast<int>(text.size()), SQLITE_STATIC));
+  }
+  Statement& Bind(int64_t number) {
+    return Note(sqlite3_bind_int64(statement_.get(), ++bound_, number));
+  }
+  Statement& BindNull() { return Note(sqlite3_bind_null(statement_.get(), ++bound_)); }
+
+  // Runs it to its end, and gives the last row's first column, or 0.
+  absl::StatusOr<int64_t> Run() {
+    bound_ = 0;
+    if (std::exchange(bind_error_, SQLITE_OK) != SQLITE_OK) return Error("sqlite3_bind");
+    int64_t value = 0;
+    int code = SQLITE_ROW;
+    while ((code = sqlite3_step(statement_.get())) == SQLITE_ROW) {
+      value = sqlite3_column_int64(statement_.get(), 0);
+    }
+    if (code != SQLITE_DONE) {
+      const absl::Status error = Error("sqlite3_step");
+      sqlite3_reset(statement_.get());
+      return error;
+    }
+    sqlite3_reset(statement_.get());
+    return value;
+  }
+
+ private:
+  Statement& Note(int code) {
+    if (code != SQLITE_OK) bind_error_ = code;
+    return *this;
+  }
+  absl::Status Error(std::string_view what) const {
+    return SqliteError(sqlite3_db_handle(statement_.get()), what);
+  }
+
+  std::unique_ptr<sqlite3_stmt, FinalizeStatement> statement_;
+  int bound_ = 0;
+  int bind_error_ = SQLITE_OK;
+};
+
+// The repository's calls on one connection. One thread at a time.
+class Repository {
+ public:
+  absl::Status Open(const std::string& path) {
+    sqlite3* connection = nullptr;
+    const int code =
+        sqlite3_open_v2(path.c_str(), &connection,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
+    connection_.reset(connection);
+    if (code != SQLITE_OK) return SqliteError(connection, path);
+    sqlite3_busy_timeout(connection, kBusyTimeoutMs);
+    return Execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL");
+  }
+
+  absl::Status Execute(const char* sql) {
+    if (sqlite3_exec(connection_.get(), sql, nullptr, nullptr, nullptr) != SQLITE_OK) {
+      return SqliteError(connection_.get(), sql);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Prepare() {
+    const std::pair<Statement*, const char*> statements[] = {
+        {&begin_, "BEGIN IMMEDIATE"},
+        {&commit_, "COMMIT"},
+        {&create_session_, "INSERT INTO sessions (id, name, context) VALUES (?, ?, ?)"},
+        {&create_operation_,
+         "INSERT INTO operations (id, session_id, type, input, plan, status) "
+         "VALUES (?, ?, ?, ?, ?, 'pending')"},
+        {&next_step_, "SELECT MAX(step_number) as max FROM operation_steps WHERE operation_id = ?"},
+        {&add_step_,
+         "INSERT INTO operation_steps (id, operation_id, step_number, type, tool_name, input, "
+         "status) VALUES (?, ?, ?, ?, ?, ?, 'pending')"},
+        {&complete_step_,
+         "UPDATE operation_steps SET status = 'completed', output = ?, duration_ms = ? "
+         "WHERE id = ?"},
+        {&create_checkpoint_,
+         "INSERT INTO checkpoints (id, operation_id, step_id, name, state) "
+         "VALUES (?, ?, ?, ?, ?)"},
+        {&update_operation_,
+         "UPDATE operations SET status = ?, output = ?, error = ?, "
+         "completed_at = CURRENT_TIMESTAMP WHERE id = ?"}};
+    for (const auto& [statement, sql] : statements) {
+      NIMBUS_RETURN_IF_ERROR(statement->Prepare(connection_.get(), sql));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status CreateSession(const schema::Uuid& session) {
+    const std::string id = session.ToString();
+    return create_session_.Bind(id).Bind("workload").Bind(R"({"cwd":"/srv/app"})").Run().status();
+  }
+
+  absl::Status CreateOperation(const test::WorkloadOperation& operation,
+                               const schema::Uuid& session) {
+    const std::string id = operation.id.ToString();
+    const std::string session_id = session.ToString();
+    return create_operation_.Bind(id)
+        .Bind(session_id)
+        .Bind(operation.type)
+        .Bind(operation.input)
+        .BindNull()
+        .Run()
+        .status();
+  }
+
+  // The one call of two statements: the number must not be taken twice.
+  absl::Status AddStep(const test::WorkloadOperation& operation, const test::WorkloadStep& step) {
+    NIMBUS_RETURN_IF_ERROR(begin_.Run().status());
+    const absl::Status status = AddStepWithin(operation, step);
+    if (!status.ok()) {
+      NIMBUS_RETURN_IF_ERROR(Execute("ROLLBACK"));
+      return status;
+    }
+    return commit_.Run().status();
+  }
+
+  absl::Status CompleteStep(const test::WorkloadStep& step) {
+    const std::string id = step.id.ToString();
+    return complete_step_.Bind(step.output)
+        .Bind(static_cast<int64_t>(step.duration_ms))
+        .Bind(id)
+        .Run()
+        .status();
+  }
+
+  absl::Status CreateCheckpoint(const test::WorkloadOperation& operation,
+                                const test::WorkloadCheckpoint& checkpoint) {
+    const std::string id = checkpoint.id.ToString();
+    const std::string operation_id = operation.id.ToString();
+    const std::string step_id = operation.steps[checkpoint.step].id.ToString();
+    return create_checkpoint_.Bind(id)
+        .Bind(operation_id)
+        .Bind(step_id)
+        .Bind(checkpoint.name)
+        .Bind(checkpoint.state)
+        .Run()
+        .status();
+  }
+
+  absl::Status CompleteOperation(const test::WorkloadOperation& operation) {
+    const std::string id = operation.id.ToString();
+    return update_operation_.Bind("completed")
+        .Bind(operation.output)
+        .BindNull()
+        .Bind(id)
+        .Run()
+        .status();
+  }
+
+ private:
+  absl::Status AddStepWithin(const test::WorkloadOperation& operation,
+                             const test::WorkloadStep& step) {
+    const std::string id = step.id.ToString();
+    const std::string operation_id = operation.id.ToString();
+    NIMBUS_ASSIGN_OR_RETURN(const int64_t last, next_step_.Bind(operation_id).Run());
+    add_step_.Bind(id).Bind(operation_id).Bind(last + 1);
+    add_step_.Bind(schema::fb::EnumNameStepType(step.type));
+    return (step.tool_name.empty() ? add_step_.BindNull() : add_step_.Bind(step.tool_name))
+        .Bind(step.input)
+        .Run()
+        .status();
+  }
+
+  std::unique_ptr<sqlite3, CloseConnection> connection_;
+  Statement begin_, commit_, create_session_, create_operation_, next_step_, add_step_,
+      complete_step_, create_checkpoint_, update_operation_;
+};
+
+absl::Status Apply(Repository& repository, const test::WorkloadOperation& operation, size_t index,
+                   const schema::Uuid& session) {
+  using Kind = test::WorkloadPosition::Kind;
+  const test::WorkloadPosition position = test::PositionOf(index);
+  switch (position.kind) {
+    case Kind::kCreate:
+      return repository.CreateOperation(operation, session);
+    case Kind::kAddStep:
+      return repository.AddStep(operation, operation.steps[position.item]);
+    case Kind::kCompleteStep:
+      return repository.CompleteStep(operation.steps[position.item]);
+    case Kind::kCheckpoint:
+      return repository.CreateCheckpoint(operation, operation.checkpoints[position.item]);
+    case Kind::kComplete:
+      break;
+  }
+  return repository.CompleteOperation(operation);
+}
+
+// With one repository all writers share it under the mutex; with as many as
+// writers each has its own and SQLite's busy handler makes them wait.
+class SqlitePeer final : public Peer {
+ public:
+  SqlitePeer(std::vector<std::unique_ptr<Repository>> repositories,
+             std::vector<schema::Uuid> sessions)
+      : repositories_(std::move(repositories)), sessions_(std::move(sessions)) {}
+
+  absl::Status Append(size_t writer, const test::WorkloadOperation& operation,
+                      size_t index) override {
+    if (repositories_.size() > 1) {
+      return Apply(*repositories_[writer], operation, index, sessions_[writer]);
+    }
+    const std::lock_guard lock(mutex_);
+    return Apply(*repositories_[0], operation, index, sessions_[writer]);
+  }
+
+ private:
+  std::mutex mutex_;
+  const std::vector<std::unique_ptr<Repository>> repositories_;
+  const std::vector<schema::Uuid> sessions_;
+};
+
+absl::StatusOr<std::unique_ptr<Peer>> OpenSqlite(const PeerSetup& setup, size_t connections) {
+  std::vector<std::unique_ptr<Repository>> repositories;
+  for (size_t number = 0; number < connections; ++number) {
+    repositories.push_back(std::make_unique<Repository>());
+    Repository& repository = *repositories.back();
+    NIMBUS_RETURN_IF_ERROR(repository.Open(setup.directory + "/history.db"));
+    if (number == 0) NIMBUS_RETURN_IF_ERROR(repository.Execute(kSpecSql));
+    NIMBUS_RETURN_IF_ERROR(repository.Prepare());
+  }
+  for (const schema::Uuid& session : setup.sessions) {
+    NIMBUS_RETURN_IF_ERROR(repositories[0]->CreateSession(session));
+  }
+  return std::make_unique<SqlitePeer>(std::move(repositories), setup.sessions);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Peer>> OpenSqliteShared(const PeerSetup& setup) {
+  return OpenSqlite(setup, 1);
+}
+
+absl::StatusOr<std::unique_ptr<Peer>> OpenSqliteOwn(const PeerSetup& setup) {
+  return OpenSqlite(setup, setup.sessions.size());
+}
+
+}  // namespace nimbus::bench
