@@ -24,6 +24,8 @@ using schema::Json;
 using schema::fb::StepType;
 
 constexpr std::string_view kFormat = "swe-agent-traj";
+// State that was text is wrapped when it is kept: room within the journal's own depth.
+constexpr schema::JsonLimits kStateLimits{.depth_max = schema::JsonLimits().depth_max - 12};
 constexpr std::string_view kSubmit = "submit";  // the command that ends a run
 
 std::string_view Trimmed(std::string_view text) {
@@ -275,7 +277,7 @@ Step ModelCall(const Turn& turn, bool acts) {
 // `state` is an object in 1.x and JSON in a string before.
 Json StateOf(const Json& state) {
   if (!state.IsString()) return state;
-  absl::StatusOr<Json> parsed = Json::Parse(Trimmed(state.string()));
+  absl::StatusOr<Json> parsed = Json::Parse(Trimmed(state.string()), kStateLimits);
   return parsed.ok() ? *std::move(parsed) : state;
 }
 

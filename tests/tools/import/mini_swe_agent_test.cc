@@ -25,12 +25,14 @@ constexpr std::string_view kText = R"({
     {"role": "system", "content": "Use ```bash blocks."},
     {"role": "user", "content": "fix it"},
     {"role": "assistant", "content": "Look.\n\n```bash\nls\n```", "extra": {"response": {
-       "model": "gemini", "created": 1763509110, "usage": {"prompt_tokens": 10, "completion_tokens": 5,
-       "total_tokens": 15, "cost": 0.0000014, "prompt_tokens_details": {"cached_tokens": 4}}}}},
+       "model": "gemini", "created": 1763509110,
+       "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15,
+                 "cost": 0.0000014, "prompt_tokens_details": {"cached_tokens": 4}}}}},
     {"role": "user", "content": "<returncode>2</returncode>\n<output>\nno such file\n</output>"},
-    {"role": "assistant", "content": "Two:\n```bash\na\n```\n```bash\nb\n```", "extra": {"response": {
-       "created": 1763509120, "usage": {"prompt_tokens": 20, "completion_tokens": 6,
-       "total_tokens": 26, "cost": 0.0000014}}}},
+    {"role": "assistant", "content": "Two:\n```bash\na\n```\n```bash\nb\n```", "extra": {
+       "response": {"created": 1763509120,
+                    "usage": {"prompt_tokens": 20, "completion_tokens": 6, "total_tokens": 26,
+                              "cost": 0.0000014}}}},
     {"role": "user", "content": "Exactly one block, please."},
     {"role": "assistant", "content": "```bash\necho COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT\n```",
      "extra": {"response": {"created": 1763509130, "usage": {"cost": 0.0000014}}}},
@@ -44,22 +46,30 @@ constexpr std::string_view kToolCalls = R"({
   "messages": [
     {"role": "system", "content": "s"}, {"role": "user", "content": "t"},
     {"role": "assistant", "content": null, "tool_calls": [
-       {"id": "c1", "type": "function", "function": {"name": "bash", "arguments": "{\"command\": \"ls\"}"}},
-       {"id": "c2", "type": "function", "function": {"name": "bash", "arguments": "{\"command\": \"pwd\"}"}}],
-     "extra": {"actions": [{"command": "ls", "tool_call_id": "c1"}, {"command": "pwd", "tool_call_id": "c2"}],
-               "cost": 0.02, "timestamp": 100.25, "response": {"created": 99, "usage": {"cost": 0.5}}}},
+       {"id": "c1", "function": {"name": "bash", "arguments": "{\"command\": \"ls\"}"}},
+       {"id": "c2", "function": {"name": "bash", "arguments": "{\"command\": \"pwd\"}"}}],
+     "extra": {"actions": [{"command": "ls", "tool_call_id": "c1"},
+                           {"command": "pwd", "tool_call_id": "c2"}],
+               "cost": 0.02, "timestamp": 100.25,
+               "response": {"created": 99, "usage": {"cost": 0.5}}}},
     {"role": "tool", "tool_call_id": "c2", "content": "/",
      "extra": {"raw_output": "/", "returncode": 0, "timestamp": 101.5}},
     {"role": "tool", "tool_call_id": "c1", "content": "-",
      "extra": {"returncode": -1, "exception_info": "action was not executed", "timestamp": 101.5}},
-    {"role": "user", "content": "Interrupted by user: use rg", "extra": {"interrupt_type": "UserInterruption"}},
-    {"role": "user", "content": "User command: \n```bash\nmake\n```", "extra": {"actions": [{"command": "make"}]}},
+    {"role": "user", "content": "Interrupted by user: use rg",
+     "extra": {"interrupt_type": "UserInterruption"}},
+    {"role": "user", "content": "User command: \n```bash\nmake\n```",
+     "extra": {"actions": [{"command": "make"}]}},
     {"role": "user", "content": "ok", "extra": {"returncode": 2, "timestamp": 105.0}},
-    {"object": "response", "model": "gpt", "created_at": 110, "output": [{"type": "function_call", "call_id": "c3"}],
-     "usage": {"input_tokens": 100, "input_tokens_details": {"cached_tokens": 25}, "output_tokens": 40},
-     "extra": {"actions": [{"command": "echo COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT", "tool_call_id": "c3"}],
+    {"object": "response", "model": "gpt", "created_at": 110,
+     "output": [{"type": "function_call", "call_id": "c3"}],
+     "usage": {"input_tokens": 100, "input_tokens_details": {"cached_tokens": 25},
+               "output_tokens": 40},
+     "extra": {"actions": [{"command": "echo COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT",
+                            "tool_call_id": "c3"}],
                "cost": 0.01, "timestamp": 112}},
-    {"role": "exit", "content": "diff", "extra": {"exit_status": "Submitted", "submission": "diff"}}]})";
+    {"role": "exit", "content": "diff",
+     "extra": {"exit_status": "Submitted", "submission": "diff"}}]})";
 
 absl::StatusOr<Recording> ReadDocument(Json document) {
   const Source source = SourceOf("run.traj.json", std::move(document));

@@ -19,20 +19,22 @@ using ::testing::Optional;
 constexpr std::string_view kRun = R"({
   "environment": "main",
   "trajectory": [
-    {"action": "open a.py", "observation": "[File: a.py]", "response": "I open it.", "thought": "I open it.",
-     "execution_time": 0.5006, "state": {"open_file": "a.py"}, "query": [{"role": "user", "content": "fix it"}]},
+    {"action": "open a.py", "observation": "[File: a.py]", "response": "I open it.",
+     "thought": "I open it.", "execution_time": 0.5006, "state": {"open_file": "a.py"},
+     "query": [{"role": "user", "content": "fix it"}]},
     {"action": "submit", "observation": "diff", "response": "Done.", "thought": "Done.",
      "execution_time": 1.5, "state": {"open_file": "a.py"}, "extra_info": {"k": 1}}],
   "history": [
-    {"role": "system", "content": "You are an agent.", "message_type": "system_prompt", "agent": "main"},
+    {"role": "system", "content": "You are an agent.", "message_type": "system_prompt"},
     {"role": "user", "content": "a demonstration", "is_demo": true, "agent": "main"},
     {"role": "user", "content": "fix it", "message_type": "observation", "agent": "main"},
-    {"role": "assistant", "content": "I open it.", "action": "open a.py", "agent": "main",
+    {"role": "assistant", "content": "I open it.", "action": "open a.py",
      "tool_calls": [{"id": "call_1", "function": {"name": "open", "arguments": "{}"}}]},
-    {"role": "tool", "content": "[File: a.py]", "agent": "main", "tool_call_ids": ["call_1"]},
-    {"role": "assistant", "content": [{"type": "text", "text": "Done."}], "action": "submit", "agent": "main"}],
+    {"role": "tool", "content": "[File: a.py]", "tool_call_ids": ["call_1"]},
+    {"role": "assistant", "content": [{"type": "text", "text": "Done."}], "action": "submit"}],
   "info": {"exit_status": "submitted", "submission": "diff",
-           "model_stats": {"instance_cost": 0.0195200000006, "tokens_sent": 7141, "tokens_received": 243}},
+           "model_stats": {"instance_cost": 0.0195200000006, "tokens_sent": 7141,
+                           "tokens_received": 243}},
   "replay_config": "{\"agent\": {\"model\": 1e400}}"})";
 
 Json ParseRun() { return *Json::Parse(kRun); }
@@ -118,6 +120,20 @@ TEST(SweAgent, TakesStateAsTextOfOldVersions) {
   EXPECT_EQ(operation.plan, R"("no json either")");
 }
 
+// The journal holds JSON to a depth; what is wrapped must leave room for it.
+TEST(SweAgent, KeepsStateThatIsNestedTooDeepAsText) {
+  const size_t most = schema::JsonLimits().depth_max - 12;
+  for (const size_t depth : {most - 1, most, most + 1}) {
+    Json document = ParseRun();
+    const std::string state = std::string(depth, '[') + std::string(depth, ']');
+    document.Find("trajectory")->array()[0].Set("state", Json::String(state));
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const Recording run, ReadTrajectory(document));
+    ExpectSound(run);
+    const std::string& output = OperationOf(run).steps[2].output;
+    EXPECT_THAT(output, HasSubstr(depth <= most ? "\"state\":[[" : "\"state\":\"[[")) << depth;
+  }
+}
+
 TEST(SweAgent, ReadsADocumentThatHasOnlyAHistory) {
   const Json document = Json::MakeObject({{"history", *ParseRun().Find("history")}});
   NIMBUS_ASSERT_OK_AND_ASSIGN(const Recording run, ReadTrajectory(document));
@@ -126,9 +142,8 @@ TEST(SweAgent, ReadsADocumentThatHasOnlyAHistory) {
   EXPECT_EQ(CountSteps(run, StepType::llm_call), 2u);
   EXPECT_EQ(CountSteps(run, StepType::tool_call), 2u);
   EXPECT_EQ(operation.status, Lifecycle::kCompleted);  // it submitted
-  EXPECT_EQ(
-      operation.steps[2].output,
-      R"({"role":"tool","content":"[File: a.py]","agent":"main","tool_call_ids":["call_1"]})");
+  EXPECT_EQ(operation.steps[2].output,
+            R"({"role":"tool","content":"[File: a.py]","tool_call_ids":["call_1"]})");
   EXPECT_EQ(operation.steps[4].status, Lifecycle::kCancelled);
   EXPECT_EQ(operation.usage.cost_microdollars, std::nullopt);
   EXPECT_EQ(MessagesOf(operation), document.Find("history")->array());
