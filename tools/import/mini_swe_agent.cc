@@ -16,6 +16,7 @@
 #include "nimbus/schema/status.h"
 #include "tools/import/document.h"
 #include "tools/import/format.h"
+#include "tools/import/text.h"
 
 namespace nimbus::tools::import {
 namespace {
@@ -105,7 +106,7 @@ std::vector<Command> CalledTools(const Json::Array& calls) {
     command.id = call.StringOr("id");
     const Json* function = call.Find("function");
     const std::string_view name = function == nullptr ? "" : function->StringOr("name");
-    if (!name.empty()) command.tool = name;
+    if (!name.empty()) command.tool = ToolName(name);
     command.input = function == nullptr ? call : *function;
     command.hands_in = function != nullptr && HandsIn(function->StringOr("arguments"));
     commands.push_back(std::move(command));
@@ -225,6 +226,7 @@ absl::Status ReadTokens(const Fields& usage, Usage* out) {
     details = "input_tokens_details";
   }
   NIMBUS_ASSIGN_OR_RETURN(out->total, usage.Count("total_tokens"));
+  if (!out->total.has_value()) out->total = SumOf(*out);  // cached tokens are in the input's
   NIMBUS_ASSIGN_OR_RETURN(const Json* cached, usage.Optional(details, Json::Type::kObject));
   if (cached == nullptr) return absl::OkStatus();
   NIMBUS_ASSIGN_OR_RETURN(const Fields fields, Fields::Of(*cached, usage.PathOf(details)));
@@ -376,7 +378,6 @@ class Walker {
     const std::optional<int64_t> asked_at_us = operation_.steps.back().ended_at_us;
     for (size_t i = 0; i < commands.size(); ++i) {
       const Command& command = commands[i];
-      NIMBUS_RETURN_IF_ERROR(CheckName(command.tool, message.path()));
       Step step;
       step.source_id = fmt::format("message-{}-action-{}", index, i);
       step.type = StepType::tool_call;
@@ -425,16 +426,9 @@ std::string_view FenceOf(const Json::Array& messages) {
   return kOldFence;
 }
 
-void AddUp(const std::optional<uint64_t>& value, std::optional<uint64_t>* sum) {
-  if (value.has_value()) *sum = sum->value_or(0) + *value;
-}
-
 void SumUp(Operation* operation) {
   for (const Step& step : operation->steps) {
-    AddUp(step.usage.input, &operation->usage.input);
-    AddUp(step.usage.output, &operation->usage.output);
-    AddUp(step.usage.cache_read, &operation->usage.cache_read);
-    AddUp(step.usage.total, &operation->usage.total);
+    AddUsage(step.usage, &operation->usage);
     const std::optional<int64_t> last =
         step.ended_at_us.has_value() ? step.ended_at_us : step.started_at_us;
     if (!operation->created_at_us.has_value()) {
@@ -448,7 +442,7 @@ void SumUp(Operation* operation) {
   }
 }
 
-// What `info` tells: status, cost where the calls have none, and the result.
+// What `info` tells: status, plan, and the cost where not every call has one.
 absl::Status ReadInfo(const Fields& info, const Walker& walker, Operation* operation) {
   NIMBUS_ASSIGN_OR_RETURN(const std::string_view exit, info.Text("exit_status"));
   if (!exit.empty()) {
@@ -524,9 +518,9 @@ absl::StatusOr<Operation> ReadOperation(const Json& document, const Json& info_j
   }
   walker.Finish();
   operation.status = walker.handed_in() ? Lifecycle::kCompleted : Lifecycle::kRunning;
+  SumUp(&operation);
   NIMBUS_RETURN_IF_ERROR(ReadInfo(info, walker, &operation));
   SettleOpenCalls(&operation);
-  SumUp(&operation);
   const Json* issue = walker.issue();
   operation.input = issue == nullptr ? "{}" : Without(*issue, {"extra"}).Dump();
   Json result = Without(info_json, {"config"});

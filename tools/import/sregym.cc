@@ -17,6 +17,7 @@
 #include "nimbus/schema/status.h"
 #include "tools/import/document.h"
 #include "tools/import/format.h"
+#include "tools/import/text.h"
 
 namespace nimbus::tools::import {
 namespace {
@@ -83,8 +84,8 @@ absl::StatusOr<Step> ReadToolCall(const Json& item, size_t index) {
   Step step;
   step.source_id = fmt::format("tool-{}", index);
   step.type = StepType::tool_call;
-  NIMBUS_ASSIGN_OR_RETURN(const std::string_view tool, call.Name("tool_name"));
-  step.tool_name = tool;
+  NIMBUS_ASSIGN_OR_RETURN(const std::string_view tool, call.Text("tool_name"));
+  step.tool_name = ToolName(tool);
   NIMBUS_RETURN_IF_ERROR(ReadCallTimes(call, &step));
   const Json* arguments = call.Find("arguments");
   const Json* response = call.Find("response");

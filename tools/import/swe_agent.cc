@@ -14,6 +14,7 @@
 #include "nimbus/schema/status.h"
 #include "tools/import/document.h"
 #include "tools/import/format.h"
+#include "tools/import/text.h"
 
 namespace nimbus::tools::import {
 namespace {
@@ -23,7 +24,7 @@ using schema::Error;
 using schema::Json;
 using schema::fb::StepType;
 
-constexpr std::string_view kFormat = "swe-agent-traj";
+constexpr std::string_view kFormat = "swe-agent";
 // State that was text is wrapped when it is kept: room within the journal's own depth.
 constexpr schema::JsonLimits kStateLimits{.depth_max = schema::JsonLimits().depth_max - 12};
 constexpr std::string_view kSubmit = "submit";  // the command that ends a run
@@ -283,12 +284,12 @@ Json StateOf(const Json& state) {
 
 // The tool's name where the model called one, else the first word of the
 // command, else the shell that ran it.
-std::string ToolName(const Turn& turn) {
+std::string ToolOf(const Turn& turn) {
   const Json* calls = turn.ToolCalls();
   if (calls != nullptr && !calls->array().empty()) {
     const Json* function = calls->array().front().Find("function");
     const std::string_view name = function == nullptr ? "" : function->StringOr("name");
-    if (!name.empty()) return std::string(name);
+    if (!name.empty()) return ToolName(name);
   }
   constexpr std::string_view kWord =
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
@@ -338,8 +339,7 @@ absl::StatusOr<Step> ToolCall(const Turn& turn, bool last_of_running) {
   Step step;
   step.source_id = fmt::format("turn-{}-action", turn.index);
   step.type = StepType::tool_call;
-  step.tool_name = ToolName(turn);
-  NIMBUS_RETURN_IF_ERROR(CheckName(step.tool_name, turn.path));
+  step.tool_name = ToolOf(turn);
   Json::Object input;
   const Json& source = turn.element != nullptr ? *turn.element : *turn.answer;
   if (const Json* action = source.Find("action")) input.emplace_back("action", *action);
@@ -395,9 +395,7 @@ absl::Status ReadUsage(const Fields& info, Usage* usage) {
   NIMBUS_ASSIGN_OR_RETURN(const Fields fields, Fields::Of(*stats, info.PathOf("model_stats")));
   NIMBUS_ASSIGN_OR_RETURN(usage->input, fields.Count("tokens_sent"));
   NIMBUS_ASSIGN_OR_RETURN(usage->output, fields.Count("tokens_received"));
-  if (usage->input.has_value() && usage->output.has_value()) {
-    usage->total = *usage->input + *usage->output;
-  }
+  usage->total = SumOf(*usage);
   NIMBUS_ASSIGN_OR_RETURN(const std::optional<int64_t> cost, fields.Picodollars("instance_cost"));
   if (cost.has_value()) usage->cost_microdollars = MicrodollarsOf(*cost);
   return absl::OkStatus();

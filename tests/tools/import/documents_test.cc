@@ -183,7 +183,10 @@ TEST_P(RecordedRun, IsClaimedByItsOwnFormatOnly) {
   for (const Reader& other : kReaders) {
     EXPECT_EQ(other.detect(source), &other == &reader()) << other.directory;
   }
-  EXPECT_EQ(ReadRun().format, reader().directory);
+  const Format* format = DetectFormat(source);
+  ASSERT_NE(format, nullptr);
+  EXPECT_EQ(ReadRun().format, format->name);
+  EXPECT_EQ(format->shape, Source::Shape::kDocument);
 }
 
 TEST_P(RecordedRun, ReadsTheSameTwice) {
