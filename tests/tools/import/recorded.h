@@ -1,0 +1,106 @@
+// What the tests of the importer share: the recorded runs and what is known of
+// them, and journals to import them into.
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "testing/files.h"
+#include "testing/status_matchers.h"
+#include "tools/import/content.h"
+#include "tools/import/export.h"
+#include "tools/import/importer.h"
+
+namespace nimbus::test {
+
+using Facts = std::map<std::string, std::string>;  // column -> value, empty when not counted
+
+// The rows of FACTS.tsv whose file begins with one of `prefixes`, by file.
+inline std::map<std::string, Facts> ReadFacts(const std::vector<std::string>& prefixes) {
+  std::map<std::string, Facts> rows;
+  const auto runs = FindShared("data/runs");
+  if (!runs) return rows;
+  std::stringstream text(ReadFile(*runs / "FACTS.tsv").value_or(""));
+  const auto split = [](const std::string& line) {
+    std::vector<std::string> cells;
+    std::stringstream stream(line);
+    for (std::string cell; std::getline(stream, cell, '\t');) cells.push_back(cell);
+    return cells;
+  };
+  std::string line;
+  std::getline(text, line);
+  const std::vector<std::string> columns = split(line);
+  while (std::getline(text, line)) {
+    const std::vector<std::string> cells = split(line);
+    for (const std::string& prefix : prefixes) {
+      if (!cells.at(0).starts_with(prefix)) continue;
+      for (size_t i = 1; i < columns.size(); ++i)
+        rows[cells[0]][columns[i]] = i < cells.size() ? cells[i] : "";
+    }
+  }
+  return rows;
+}
+
+inline std::vector<std::string> RecordedNames(const std::vector<std::string>& prefixes) {
+  std::vector<std::string> names;
+  for (const auto& [file, facts] : ReadFacts(prefixes)) names.push_back(file);
+  return names;
+}
+
+inline std::string RecordedPath(const std::string& file) {
+  return (*FindShared("data/runs") / file).string();
+}
+
+inline std::string FileTestName(const ::testing::TestParamInfo<std::string>& file) {
+  std::string name;
+  for (const char c : file.param) name += std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
+  return name;
+}
+
+// The lines of a file that hold anything.
+inline std::vector<std::string> ReadLines(const std::string& path) {
+  std::vector<std::string> lines;
+  std::stringstream text(ReadFile(path).value_or(""));
+  for (std::string line; std::getline(text, line);) {
+    if (line.find_first_not_of(" \r\t") != std::string::npos) lines.push_back(line);
+  }
+  return lines;
+}
+
+inline std::string JoinLines(const std::vector<std::string>& lines, size_t count) {
+  std::string text;
+  for (size_t i = 0; i < count; ++i) text += lines[i] + "\n";
+  return text;
+}
+
+// A journal in a directory of its own.
+class TestJournal {
+ public:
+  TestJournal() {
+    auto journal = journal::Journal::Open(store(), {});
+    EXPECT_THAT(journal, IsOk());
+    if (journal.ok()) journal_ = *std::move(journal);
+  }
+  std::string store() const { return directory_.string(); }
+  journal::Journal& operator*() { return *journal_; }
+  journal::Journal* operator->() { return journal_.get(); }
+  void Close() { journal_.reset(); }
+
+  Content ReadAll() {
+    auto content = ReadContent(*journal_);
+    EXPECT_THAT(content, IsOk());
+    return content.ok() ? *std::move(content) : Content();
+  }
+
+ private:
+  TempDir directory_;
+  std::unique_ptr<journal::Journal> journal_;
+};
+
+}  // namespace nimbus::test

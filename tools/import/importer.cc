@@ -1,0 +1,551 @@
+#include "tools/import/importer.h"
+
+#include <sodium.h>
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "nimbus/replay/patch.h"
+#include "nimbus/replay/state.h"
+#include "nimbus/schema/digest.h"
+#include "nimbus/schema/status.h"
+#include "tools/import/appender.h"
+#include "tools/import/format.h"
+#include "tools/import/stored.h"
+#include "tools/import/text.h"
+
+namespace nimbus::tools::import {
+namespace {
+
+using absl::StatusCode;
+using journal::Lifecycle;
+using schema::Error;
+using schema::Event;
+using schema::Json;
+using schema::MakeEvent;
+using schema::Uuid;
+using schema::fb::EntityKind;
+
+// Records are stored together up to about this size, so that the events made of
+// them have a base that is near and small; a larger record in pieces of it.
+constexpr size_t kPartBytes = 128u << 10;
+
+std::unique_ptr<schema::fb::Id> Fb(const Uuid& id) {
+  return std::make_unique<schema::fb::Id>(id.ToFb());
+}
+
+std::unique_ptr<schema::fb::Digest> Fb(const schema::Digest& digest) {
+  return std::make_unique<schema::fb::Digest>(schema::ToFb(digest));
+}
+
+std::string Base64(std::string_view bytes) {
+  std::string text(sodium_base64_ENCODED_LEN(bytes.size(), sodium_base64_VARIANT_ORIGINAL), '\0');
+  sodium_bin2base64(text.data(), text.size(), reinterpret_cast<const unsigned char*>(bytes.data()),
+                    bytes.size(), sodium_base64_VARIANT_ORIGINAL);
+  text.pop_back();  // the terminator
+  return text;
+}
+
+// What was left out of the file, whole; empty when nothing was.
+std::string GapsOf(const Source& source) {
+  if (source.skipped.empty()) return {};
+  Json::Array gaps;
+  for (const SkippedLine& line : source.skipped) {
+    gaps.push_back(Json::MakeObject({{"line", Json::Uint(line.line)},
+                                     {"before_record", Json::Uint(line.before_record)},
+                                     {"reason", Json::String(line.reason)},
+                                     {"base64", Json::String(Base64(line.bytes))}}));
+  }
+  return Json::MakeObject({{"skipped", Json::MakeArray(std::move(gaps))}}).Dump();
+}
+
+template <typename Number>
+flatbuffers::Optional<Number> Fb(const std::optional<Number>& number) {
+  return number ? flatbuffers::Optional<Number>(*number) : flatbuffers::nullopt;
+}
+
+std::unique_ptr<schema::fb::OutcomeT> OutcomeOf(const std::optional<uint64_t>& duration_ms,
+                                                const Usage& usage) {
+  auto outcome = std::make_unique<schema::fb::OutcomeT>();
+  outcome->duration_ms = Fb(duration_ms);
+  outcome->tokens_used = Fb(usage.total);
+  outcome->input_tokens = Fb(usage.input);
+  outcome->output_tokens = Fb(usage.output);
+  outcome->cache_read_tokens = Fb(usage.cache_read);
+  outcome->cache_write_tokens = Fb(usage.cache_write);
+  outcome->cost_microdollars = Fb(usage.cost_microdollars);
+  return outcome;
+}
+
+template <typename Completed, typename Failed, typename Cancelled, typename Fill>
+Event EndEvent(const Uuid& operation, Lifecycle status, const Fill& fill) {
+  const auto make = [&](auto payload) {
+    fill(payload);
+    return MakeEvent(EntityKind::operation, operation, std::move(payload));
+  };
+  if (status == Lifecycle::kFailed) return make(Failed{});
+  if (status == Lifecycle::kCancelled) return make(Cancelled{});
+  return make(Completed{});
+}
+
+// One attempt to bring the journal up to what a source tells.
+class Import {
+ public:
+  Import(journal::Journal& journal, const Source& source, const Run& run,
+         const ImportOptions& options)
+      : source_(source),
+        run_(run),
+        options_(options),
+        journal_(journal),
+        appender_(journal, options.stop),
+        script_(MakeScript(run)),
+        gaps_(GapsOf(source)) {}
+
+  absl::Status Go(const std::string& key, ImportReport* report);
+
+  uint64_t events() const { return appender_.events(); }
+  bool refused() const { return appender_.refused(); }
+
+ private:
+  struct Progress {
+    Uuid id;
+    StoredOperation stored;
+  };
+
+  absl::Status ReadStored();
+  absl::Status Play(const Item& item);
+  void Start();
+  void Push(Event event, const Item& item, std::optional<int64_t> occurred_at_us);
+  absl::Status StoreUpTo(uint64_t record);
+  absl::Status StorePart();
+  std::optional<Uuid> OperationAt(uint64_t record, uint64_t* end) const;
+  absl::Status StartSession(const Session& session);
+  absl::Status UpdateSession(const Session& session);
+  absl::StatusOr<Progress*> Find(const Item& item);
+  absl::Status StartOperation(const Item& item, Progress* progress);
+  absl::Status AddStep(const Item& item, Progress* progress);
+  absl::Status EndStep(const Item& item, Progress* progress);
+  absl::Status EndOperation(const Item& item, Progress* progress);
+  absl::Status Finish();
+
+  const Session& SessionOf(const Item& item) const { return run_.sessions[item.session]; }
+  const Operation& OperationOf(const Item& item) const {
+    return SessionOf(item).operations[item.operation];
+  }
+  const Step& StepOf(const Item& item) const { return OperationOf(item).steps[item.step]; }
+
+  const Source& source_;
+  const Run& run_;
+  const ImportOptions& options_;
+  journal::Journal& journal_;
+  Appender appender_;
+  const std::vector<Item> script_;
+  const std::string gaps_;
+
+  Uuid id_;
+  std::string key_;
+  StoredSource stored_;
+  bool started_ = false;  // ImportStarted is in the batch or behind it
+  uint64_t next_ = 0;     // first record not stored
+  size_t offset_ = 0;     // of record next_, what is
+  double share_ = 0;      // of the script, played
+  std::map<std::pair<size_t, size_t>, Progress> operations_;
+};
+
+absl::Status Import::Go(const std::string& key, ImportReport* report) {
+  key_ = key;
+  id_ = SourceId(run_.format, key_);
+  NIMBUS_RETURN_IF_ERROR(ReadStored());
+  report->source = id_;
+  report->records_before = std::min<uint64_t>(stored_.records, source_.records.size());
+  for (size_t i = 0; i < script_.size(); ++i) {
+    share_ = static_cast<double>(i) / static_cast<double>(script_.size());
+    NIMBUS_RETURN_IF_ERROR(Play(script_[i]));
+    const uint64_t before = appender_.events();
+    NIMBUS_RETURN_IF_ERROR(appender_.Flush(false));
+    if (options_.progress && appender_.events() != before)
+      options_.progress(next_, source_.records.size());
+  }
+  return Finish();
+}
+
+// The stored records must be those of the file, as far as both go.
+absl::Status Import::ReadStored() {
+  const auto compare = [&](uint64_t index, std::string_view text) -> absl::Status {
+    if (index >= source_.records.size() || source_.records[index].text == text)
+      return absl::OkStatus();
+    return Error(StatusCode::kFailedPrecondition,
+                 "{}: line {} differs from what was imported before as '{}' ({})", source_.name,
+                 source_.records[index].line, key_, id_.ToString());
+  };
+  NIMBUS_ASSIGN_OR_RETURN(stored_, ReadStoredSource(journal_, id_, compare));
+  next_ = stored_.records;
+  offset_ = stored_.partial.size();
+  if (next_ < source_.records.size() && !source_.records[next_].text.starts_with(stored_.partial))
+    return compare(next_, stored_.partial);
+  appender_.SetVersion(id_, stored_.version);
+  appender_.AddStoredParts(stored_.parts);
+  return absl::OkStatus();
+}
+
+// Before the first event of this attempt: says where it comes from.
+void Import::Start() {
+  if (started_) return;
+  started_ = true;
+  schema::fb::ImportStartedT payload;
+  payload.format = run_.format;
+  payload.key = key_;
+  Event event = MakeEvent(EntityKind::source, id_, std::move(payload));
+  event.body.context =
+      Json::MakeObject({{"file", Json::String(source_.name)},
+                        {"bytes", Json::Uint(source_.file_bytes)},
+                        {"blake2b", Json::String(schema::ToHex(source_.file_digest))}})
+          .Dump();
+  appender_.Add(std::move(event));
+}
+
+void Import::Push(Event event, const Item& item, std::optional<int64_t> occurred_at_us) {
+  event.occurred_at_us = occurred_at_us;
+  appender_.Add(std::move(event), item.record, share_);
+}
+
+// The operation whose records `record` is among, and where these end; without
+// one, where the next begins.
+std::optional<Uuid> Import::OperationAt(uint64_t record, uint64_t* end) const {
+  *end = source_.records.size();
+  for (const Session& session : run_.sessions) {
+    for (const Operation& operation : session.operations) {
+      if (operation.first_record <= record && record < operation.end_record) {
+        *end = operation.end_record;
+        return OperationId(run_, session, operation.source_id);
+      }
+      if (operation.first_record > record) *end = std::min(*end, operation.first_record);
+    }
+  }
+  return std::nullopt;
+}
+
+absl::Status Import::StoreUpTo(uint64_t record) {
+  while (next_ <= record && next_ < source_.records.size()) {
+    Start();
+    NIMBUS_RETURN_IF_ERROR(StorePart());
+    NIMBUS_RETURN_IF_ERROR(appender_.Flush(false));
+  }
+  return absl::OkStatus();
+}
+
+// The next records of one operation, as many as make a part; or a piece.
+absl::Status Import::StorePart() {
+  schema::fb::SourceStoredT payload;
+  uint64_t end = 0;
+  if (const std::optional<Uuid> about = OperationAt(next_, &end)) payload.about = Fb(*about);
+  payload.first = next_;
+  std::string bytes;
+  const std::string_view first = source_.records[next_].text.substr(offset_);
+  if (first.size() > 2 * kPartBytes) {
+    bytes = first.substr(0, kPartBytes);
+    offset_ += kPartBytes;
+  } else {
+    bytes = first;
+    offset_ = 0;
+    payload.count = 1;
+    // The end of a record that began in pieces is a part by itself.
+    const bool alone = first.size() != source_.records[next_].text.size();
+    while (!alone && next_ + payload.count < end) {
+      const std::string_view text = source_.records[next_ + payload.count].text;
+      if (bytes.size() + 1 + text.size() > kPartBytes) break;
+      bytes += '\n';
+      bytes += text;
+      ++payload.count;
+    }
+  }
+  const uint64_t at = next_;
+  const uint64_t count = payload.count;
+  next_ += count;
+  Event event = MakeEvent(EntityKind::source, id_, std::move(payload));
+  event.body.source.assign(bytes.begin(), bytes.end());
+  appender_.AddPart(std::move(event), at, count);
+  return absl::OkStatus();
+}
+
+absl::Status Import::Play(const Item& item) {
+  if (item.kind == Item::Kind::kSession) {
+    NIMBUS_RETURN_IF_ERROR(StoreUpTo(item.record));
+    return StartSession(SessionOf(item));
+  }
+  NIMBUS_ASSIGN_OR_RETURN(Progress * progress, Find(item));
+  if (journal::IsFinal(progress->stored.status)) return absl::OkStatus();
+  NIMBUS_RETURN_IF_ERROR(StoreUpTo(item.record));
+  switch (item.kind) {
+    case Item::Kind::kOperation:
+      return StartOperation(item, progress);
+    case Item::Kind::kPlan: {
+      if (std::exchange(progress->stored.planned, true)) return absl::OkStatus();
+      Start();
+      Event event = MakeEvent(EntityKind::operation, progress->id, schema::fb::OperationPlannedT{});
+      event.body.plan = OperationOf(item).plan;
+      Push(std::move(event), item, std::nullopt);
+      return absl::OkStatus();
+    }
+    case Item::Kind::kStep:
+      return AddStep(item, progress);
+    case Item::Kind::kStepEnd:
+      return EndStep(item, progress);
+    default:
+      return EndOperation(item, progress);
+  }
+}
+
+absl::Status Import::StartSession(const Session& session) {
+  const Uuid id = SessionId(run_, session);
+  NIMBUS_ASSIGN_OR_RETURN(const auto entity, journal_.FindEntity(EntityKind::session, id));
+  appender_.SetVersion(id, entity ? entity->version : 0);
+  if (entity) return absl::OkStatus();
+  Start();
+  Event event = MakeEvent(EntityKind::session, id, schema::fb::SessionStartedT{});
+  event.occurred_at_us = session.started_at_us;
+  event.body.name = session.name;
+  event.body.description = session.description;
+  event.body.context = session.context.Dump();
+  appender_.Add(std::move(event));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Import::Progress*> Import::Find(const Item& item) {
+  const auto [at, added] = operations_.try_emplace({item.session, item.operation});
+  Progress& progress = at->second;
+  if (!added) return &progress;
+  progress.id = OperationId(run_, SessionOf(item), OperationOf(item).source_id);
+  NIMBUS_ASSIGN_OR_RETURN(progress.stored, ReadStoredOperation(journal_, progress.id));
+  appender_.SetVersion(progress.id, progress.stored.version);
+  return &progress;
+}
+
+absl::Status Import::StartOperation(const Item& item, Progress* progress) {
+  const Operation& operation = OperationOf(item);
+  StoredOperation& stored = progress->stored;
+  if (stored.version == 0) {
+    Start();
+    schema::fb::OperationCreatedT payload;
+    payload.session = Fb(SessionId(run_, SessionOf(item)));
+    payload.type = operation.type;
+    if (!operation.parent_source_id.empty())
+      payload.parent = Fb(OperationId(run_, SessionOf(item), operation.parent_source_id));
+    Event event = MakeEvent(EntityKind::operation, progress->id, std::move(payload));
+    event.body.name = operation.name;
+    event.body.input = operation.input;
+    Push(std::move(event), item, operation.created_at_us);
+  }
+  if (stored.state) return absl::OkStatus();
+  Start();
+  NIMBUS_ASSIGN_OR_RETURN(stored.state,
+                          replay::State::Make(Json::MakeObject({{"messages", Json::MakeArray()}})));
+  Event event = MakeEvent(EntityKind::operation, progress->id, schema::fb::OperationStartedT{});
+  event.occurred_at_us = operation.created_at_us;
+  event.body.state = stored.state->Text();
+  event.body.digest = Fb(stored.state->Digest());
+  appender_.Add(std::move(event));
+  return absl::OkStatus();
+}
+
+absl::Status Import::AddStep(const Item& item, Progress* progress) {
+  const Step& step = StepOf(item);
+  const Uuid id = StepId(run_, progress->id, step);
+  const bool running = step.status == Lifecycle::kRunning;
+  const auto [at, added] = progress->stored.steps.try_emplace(id);
+  StoredStep& stored = at->second;
+  const schema::Digest input = schema::Blake2b256(step.input);
+  if (!added && stored.input != input)
+    return Error(StatusCode::kFailedPrecondition,
+                 "{}: step '{}' of operation {} differs from what was imported before",
+                 source_.name, step.source_id, progress->id.ToString());
+  if (added) {
+    Start();
+    stored.input = input;
+    schema::fb::StepAddedT payload;
+    payload.step = Fb(id);
+    payload.type = step.type;
+    payload.tool_name = step.tool_name;
+    Event event = MakeEvent(EntityKind::operation, progress->id, std::move(payload));
+    event.body.input = step.input;
+    Push(std::move(event), item, step.started_at_us);
+  }
+  if (!running || stored.status != Lifecycle::kPending) return absl::OkStatus();
+  Start();
+  stored.status = Lifecycle::kRunning;
+  schema::fb::StepStartedT payload;
+  payload.step = Fb(id);
+  Event event = MakeEvent(EntityKind::operation, progress->id, std::move(payload));
+  event.occurred_at_us = step.started_at_us;
+  appender_.Add(std::move(event));
+  return absl::OkStatus();
+}
+
+absl::Status Import::EndStep(const Item& item, Progress* progress) {
+  const Step& step = StepOf(item);
+  const Uuid id = StepId(run_, progress->id, step);
+  StoredOperation& stored = progress->stored;
+  if (journal::IsFinal(stored.steps[id].status)) return absl::OkStatus();
+  stored.steps[id].status = step.status;
+  Start();
+  Event event =
+      EndEvent<schema::fb::StepCompletedT, schema::fb::StepFailedT, schema::fb::StepCancelledT>(
+          progress->id, step.status, [&](auto& payload) {
+            payload.step = Fb(id);
+            payload.outcome = OutcomeOf(step.duration_ms, step.usage);
+          });
+  event.body.output = step.output;
+  event.body.error = step.error;
+  replay::StateChange change;
+  if (!step.messages.empty()) {
+    NIMBUS_ASSIGN_OR_RETURN(change,
+                            stored.state->Record(replay::AppendPatch("/messages", step.messages)));
+  }
+  event.body.patch = change.patch;
+  if (change.digest) event.body.digest = Fb(*change.digest);
+  Push(std::move(event), item, step.ended_at_us);
+  if (!change.checkpoint_due) return absl::OkStatus();
+
+  schema::fb::CheckpointCreatedT payload;
+  payload.checkpoint = Fb(CheckpointId(id));
+  payload.step = Fb(id);
+  Event checkpoint = MakeEvent(EntityKind::operation, progress->id, std::move(payload));
+  checkpoint.body.name = "imported";
+  checkpoint.body.state = stored.state->Text();
+  checkpoint.body.digest = Fb(stored.state->Digest());
+  stored.state->MarkCheckpoint();
+  checkpoint.occurred_at_us = step.ended_at_us;
+  // The first repeats the source; the others, the one before.
+  if (std::exchange(stored.has_checkpoint, true)) {
+    appender_.Add(std::move(checkpoint));
+  } else {
+    appender_.Add(std::move(checkpoint), item.record, share_);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Import::EndOperation(const Item& item, Progress* progress) {
+  const Operation& operation = OperationOf(item);
+  Start();
+  Event event = EndEvent<schema::fb::OperationCompletedT, schema::fb::OperationFailedT,
+                         schema::fb::OperationCancelledT>(
+      progress->id, operation.status,
+      [&](auto& payload) { payload.outcome = OutcomeOf(operation.duration_ms, operation.usage); });
+  event.body.output = operation.output;
+  event.body.error = operation.error;
+  Push(std::move(event), item, operation.ended_at_us);
+  progress->stored.status = operation.status;
+  progress->stored.state.reset();
+  progress->stored.steps.clear();
+  return absl::OkStatus();
+}
+
+// A longer recording may have found a better name for its session.
+absl::Status Import::UpdateSession(const Session& session) {
+  const Uuid id = SessionId(run_, session);
+  NIMBUS_ASSIGN_OR_RETURN(const StoredSession stored, ReadStoredSession(journal_, id));
+  appender_.SetVersion(id, stored.version);
+  const std::string context = session.context.Dump();
+  const bool renamed = !session.name.empty() && stored.name != session.name;
+  const bool described = !session.description.empty() && stored.description != session.description;
+  const bool changed = stored.context != context;
+  if (renamed || described || changed) {
+    Event event = MakeEvent(EntityKind::session, id, schema::fb::SessionUpdatedT{});
+    if (renamed) event.body.name = session.name;
+    if (described) event.body.description = session.description;
+    if (changed) event.body.context = context;
+    appender_.Add(std::move(event));
+  }
+  if (session.ended_at_us && !stored.ended) {
+    Event event = MakeEvent(EntityKind::session, id, schema::fb::SessionEndedT{});
+    event.occurred_at_us = session.ended_at_us;
+    appender_.Add(std::move(event));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Import::Finish() {
+  const uint64_t records = source_.records.size();
+  NIMBUS_RETURN_IF_ERROR(StoreUpTo(records - 1));
+  // A shorter snapshot of what is there tells nothing new, gaps included.
+  const bool shorter = next_ > records;
+  const bool gaps_known = gaps_ == stored_.gaps || shorter;
+  if (!started_ && stored_.finished && gaps_known) return absl::OkStatus();
+  Start();
+  NIMBUS_RETURN_IF_ERROR(appender_.Flush(true));
+  if (!shorter) {
+    for (const Session& session : run_.sessions) NIMBUS_RETURN_IF_ERROR(UpdateSession(session));
+  }
+  schema::fb::ImportFinishedT payload;
+  payload.records = next_;
+  Event event = MakeEvent(EntityKind::source, id_, std::move(payload));
+  event.body.context = gaps_;
+  appender_.Add(std::move(event));
+  NIMBUS_RETURN_IF_ERROR(appender_.Flush(true));
+  if (options_.progress) options_.progress(records, records);
+  return absl::OkStatus();
+}
+
+// The identity of what the file is a snapshot of.
+std::string KeyOf(const Source& source, const Run& run, const Format& format) {
+  std::string key = run.key;
+  if (format.shape == Source::Shape::kDocument)
+    key += fmt::format("@{}", ShortDigest(source.records.front().text));
+  // A key is a short name; one that is none is known by its digest.
+  if (key.size() > schema::kNameBytesMax || ToolName(key) != key)
+    return fmt::format("blake2b-{}", ShortDigest(key));
+  return key;
+}
+
+ImportReport Report(const Source& source, const Run& run) {
+  ImportReport report;
+  report.format = run.format;
+  report.counts = CountRun(run);
+  report.records = source.records.size();
+  for (const SkippedLine& line : source.skipped) report.gaps.push_back({line.line, line.reason});
+  for (const Session& session : run.sessions) {
+    report.sessions.push_back(SessionId(run, session));
+    for (const Operation& operation : session.operations)
+      report.operations.push_back(OperationId(run, session, operation.source_id));
+  }
+  return report;
+}
+
+}  // namespace
+
+absl::StatusOr<ImportReport> ImportSource(journal::Journal& journal, const Source& source,
+                                          const ImportOptions& options) {
+  const Format* format = DetectFormat(source);
+  if (format == nullptr)
+    return Error(StatusCode::kInvalidArgument, "{}: of no known format; known are {}", source.name,
+                 FormatNames());
+  NIMBUS_ASSIGN_OR_RETURN(const Run run, format->read(source));
+  NIMBUS_RETURN_IF_ERROR(schema::Annotate(ValidateRun(run, source.records.size()), source.name));
+  ImportReport report = Report(source, run);
+  const std::string key = KeyOf(source, run, *format);
+  for (;;) {
+    NIMBUS_ASSIGN_OR_RETURN(const uint64_t size, journal.Size());
+    Import import(journal, source, run, options);
+    ImportReport tried = report;
+    const absl::Status status = import.Go(key, &tried);
+    report.events += import.events();
+    if (status.ok()) {
+      tried.events = report.events;
+      return tried;
+    }
+    // Refused because the journal has changed: another process was faster with
+    // the same source. Go on from there, as long as there is such a change.
+    NIMBUS_ASSIGN_OR_RETURN(const uint64_t size_now, journal.Size());
+    if (!import.refused() || size_now == size) return schema::Annotate(status, source.name);
+  }
+}
+
+absl::StatusOr<ImportReport> ImportFile(journal::Journal& journal, const std::string& path,
+                                        const ImportOptions& options) {
+  NIMBUS_ASSIGN_OR_RETURN(const Source source, ReadSource(path, options.source));
+  return ImportSource(journal, source, options);
+}
+
+}  // namespace nimbus::tools::import
