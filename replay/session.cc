@@ -272,6 +272,24 @@ uint64_t Session::NextSequence() const {
 
 uint64_t Session::sequence() const { return next_ == 0 ? created_ : marks_[next_ - 1].sequence; }
 
+absl::StatusOr<OperationRecord> Session::ReadOperation() {
+  NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, reader_.Read(created_));
+  const schema::fb::OperationCreated* created = view->record->event_as_OperationCreated();
+  if (created == nullptr) {
+    return Error(Code::kDataLoss, "record {} begins operation {} but does not create it", created_,
+                 operation_.ToString());
+  }
+  OperationRecord read{.session = Uuid::FromFb(*created->session()),
+                       .type = Text(created->type()),
+                       .name = {},
+                       .input = {}};
+  NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, reader_.Body(*view));
+  if (body == nullptr) return read;
+  read.name = Text(body->name());
+  read.input = Text(body->input());
+  return read;
+}
+
 absl::StatusOr<StepRecord> Session::ReadStep(uint32_t number) {
   if (number == 0 || number > steps_.size()) {
     return Error(Code::kNotFound, "operation {} has {} steps, none numbered {}",

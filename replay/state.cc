@@ -12,6 +12,17 @@ namespace nimbus::replay {
 
 using schema::Json;
 
+namespace {
+
+// A patch nests a value this much deeper than the document: [{"value":…}].
+constexpr size_t kPatchDepth = 2;
+
+size_t DepthMax(const StateOptions& options) {
+  return std::max(options.limits.depth_max, kPatchDepth) - kPatchDepth;
+}
+
+}  // namespace
+
 State::State(Json document, const StateOptions& options)
     : options_(options), document_(std::move(document)), bytes_(TextSize(document_)) {
   MarkCheckpoint();
@@ -29,9 +40,8 @@ absl::Status State::CheckSize() const {
     return schema::Error(kExhausted, "a state of {} bytes exceeds the limit of {}", bytes_,
                          options_.limits.bytes_max);
   }
-  if (Depth(document_) > options_.limits.depth_max) {
-    return schema::Error(kExhausted, "the state is nested deeper than {}",
-                         options_.limits.depth_max);
+  if (Depth(document_) > DepthMax(options_)) {
+    return schema::Error(kExhausted, "the state is nested deeper than {}", DepthMax(options_));
   }
   return absl::OkStatus();
 }
@@ -45,7 +55,7 @@ absl::Status State::Restore(Json document) {
 
 absl::Status State::Apply(const Json& patch, size_t patch_bytes) {
   const PatchLimits limits{.growth_bytes_max = options_.limits.bytes_max - bytes_,
-                           .depth_max = options_.limits.depth_max};
+                           .depth_max = DepthMax(options_)};
   NIMBUS_ASSIGN_OR_RETURN(const std::ptrdiff_t growth, ApplyPatch(patch, &document_, limits));
   const std::ptrdiff_t bytes = static_cast<std::ptrdiff_t>(bytes_) + growth;
   NIMBUS_CHECK(bytes > 0);

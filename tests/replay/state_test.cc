@@ -126,7 +126,7 @@ TEST(State, FoldingKeepsTheAccountOfPatches) {
 }
 
 TEST(State, RefusesWhatExceedsItsLimits) {
-  const StateOptions options{.limits = {.bytes_max = 100, .depth_max = 3}};
+  const StateOptions options{.limits = {.bytes_max = 100, .depth_max = 4}};
   EXPECT_THAT(State::Make(Message(98), options), IsOk());
   EXPECT_THAT(State::Make(Message(99), options),
               StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("101 bytes")));
@@ -137,6 +137,12 @@ TEST(State, RefusesWhatExceedsItsLimits) {
   EXPECT_EQ(state.Text(), before);
   EXPECT_THAT(state.Record(AppendPatch("/messages", {Message(83)})), IsOk());
   EXPECT_EQ(state.bytes(), 100u);
+  EXPECT_THAT(state.Restore(*Json::Parse("[[]]")), IsOk());
+  EXPECT_THAT(state.Restore(*Json::Parse("[[[]]]")),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("deeper than 2")));
+  EXPECT_THAT(state.RecordNext(*Json::Parse("[[[]]]")),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("deeper than 2")));
+  NIMBUS_ASSERT_OK(state.Restore(Message(98)));
   EXPECT_THAT(state.Restore(Json::MakeArray({Message(200)})),
               StatusIs(absl::StatusCode::kResourceExhausted));
   EXPECT_THAT(state.Fold("[{"), StatusIs(absl::StatusCode::kInvalidArgument));

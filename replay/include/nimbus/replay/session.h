@@ -51,6 +51,13 @@ struct CheckpointInfo {
   uint64_t sequence = 0;
 };
 
+struct OperationRecord {
+  schema::Uuid session;
+  std::string type;
+  std::string name;
+  std::string input;  // JSON; empty when none
+};
+
 // What is in the bodies of a step's events.
 struct StepRecord {
   std::string input, output;  // JSON; empty when none
@@ -112,6 +119,8 @@ class Session {
   uint32_t step() const;
   uint64_t sequence() const;  // of the last event seen; created() before the first
 
+  // How the operation was created.
+  absl::StatusOr<OperationRecord> ReadOperation();
   // A step's bodies. NotFound: no such step, or a body was erased.
   absl::StatusOr<StepRecord> ReadStep(uint32_t number);
   // A checkpoint as recorded; NotFound when there is no such one.

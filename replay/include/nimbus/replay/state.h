@@ -45,7 +45,9 @@ struct StateOptions {
   // Steps carry a digest while the state's text is at most this long: the
   // digest costs what the whole state costs.
   size_t digest_state_bytes_max = 256u << 10;
-  schema::JsonLimits limits;  // of the state's text
+  // Of the state's text and of patches; since a patch nests what it adds two
+  // levels deeper, the state itself may be nested two levels less.
+  schema::JsonLimits limits;
 };
 
 // What a step does to the state, as the event that ends it carries it.

@@ -1,0 +1,143 @@
+// An agent that dies by SIGKILL while it records, and is started again.
+#include <signal.h>
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+#include <sstream>
+#include <thread>
+
+#include "replay/fixture.h"
+#include "testing/program.h"
+
+namespace nimbus::replay {
+namespace {
+
+constexpr int kSteps = 60;
+
+class RecorderCrashTest : public ReplayTest {
+ protected:
+  void SetUp() override {
+    ReplayTest::SetUp();
+    Append(journal::SessionStarted(session_));
+    journal_.reset();  // the agent's from here on
+  }
+
+  test::ProgramOptions Agent(const schema::Uuid& operation, const std::string& mode,
+                             const std::vector<std::string>& death = {}) {
+    test::ProgramOptions options;
+    options.argv = {NIMBUS_CRASHING_AGENT,
+                    store(),
+                    session_.ToString(),
+                    operation.ToString(),
+                    std::to_string(kSteps),
+                    Ledger(operation),
+                    mode};
+    options.argv.insert(options.argv.end(), death.begin(), death.end());
+    return options;
+  }
+
+  std::string Ledger(const schema::Uuid& operation) const {
+    return (directory_ / operation.ToString()).string();
+  }
+
+  // The steps that really ran, in order.
+  std::vector<int> Ran(const schema::Uuid& operation) const {
+    std::istringstream lines(test::ReadFile(Ledger(operation)).value_or(""));
+    std::vector<int> ran;
+    for (int number = 0; lines >> number;) ran.push_back(number);
+    return ran;
+  }
+
+  static std::vector<int> AllSteps() {
+    std::vector<int> all(kSteps);
+    for (int i = 0; i < kSteps; ++i) all[static_cast<size_t>(i)] = i + 1;
+    return all;
+  }
+
+  // The digest an agent that nobody kills ends with.
+  std::string Uninterrupted() {
+    const absl::StatusOr<test::Finished> run = test::RunProgram(Agent(schema::NewUuid(), "once"));
+    EXPECT_THAT(run, IsOk());
+    EXPECT_EQ(run->exit_code, 0) << run->err;
+    return run->out;
+  }
+
+  void ExpectReplays(const schema::Uuid& operation, const std::string& digest) {
+    Open();
+    absl::StatusOr<ReplayReport> report = ReplayOperation(*journal_, operation, {});
+    ASSERT_THAT(report, IsOk());
+    EXPECT_TRUE(report->holds()) << report->ToJson().Dump();
+    EXPECT_EQ(report->steps, static_cast<uint64_t>(kSteps));
+    EXPECT_EQ(schema::ToHex(*report->digest) + "\n", digest);
+    EXPECT_GE(report->checkpoints_compared, 2u);
+    journal_.reset();
+  }
+};
+
+TEST_F(RecorderCrashTest, ResumesAfterAnyStepAndRunsNoneTwice) {
+  const std::string digest = Uninterrupted();
+  NIMBUS_ASSERT_OK_AND_ASSIGN(test::Finished run,
+                              test::RunProgram(Agent(operation_, "once", {"after", "1"})));
+  EXPECT_EQ(run.signal, SIGKILL);
+  for (const int step : {2, 17, 18, 41, kSteps}) {
+    NIMBUS_ASSERT_OK_AND_ASSIGN(
+        run, test::RunProgram(Agent(operation_, "once", {"after", std::to_string(step)})));
+    EXPECT_EQ(run.signal, SIGKILL) << run.err;
+  }
+  NIMBUS_ASSERT_OK_AND_ASSIGN(run, test::RunProgram(Agent(operation_, "once")));
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_EQ(run.out, digest);
+  EXPECT_EQ(Ran(operation_), AllSteps());
+  ExpectReplays(operation_, digest);
+}
+
+TEST_F(RecorderCrashTest, ReportsTheStepItDiedInUntilItIsDeclaredIdempotent) {
+  const std::string digest = Uninterrupted();
+  NIMBUS_ASSERT_OK_AND_ASSIGN(test::Finished run,
+                              test::RunProgram(Agent(operation_, "once", {"in", "23"})));
+  EXPECT_EQ(run.signal, SIGKILL);
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    NIMBUS_ASSERT_OK_AND_ASSIGN(run, test::RunProgram(Agent(operation_, "once")));
+    EXPECT_EQ(run.exit_code, 3);
+    EXPECT_THAT(run.err, HasSubstr("step 23"));
+    EXPECT_EQ(Ran(operation_).size(), 23u);
+  }
+  NIMBUS_ASSERT_OK_AND_ASSIGN(run, test::RunProgram(Agent(operation_, "idempotent")));
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_EQ(run.out, digest);
+  EXPECT_EQ(std::ranges::count(Ran(operation_), 23), 2);
+  EXPECT_EQ(Ran(operation_).size(), static_cast<size_t>(kSteps) + 1);
+  ExpectReplays(operation_, digest);
+}
+
+TEST_F(RecorderCrashTest, ResumesAfterKillsAtRandomMoments) {
+  constexpr unsigned kSeed = 41;
+  std::mt19937 random(kSeed);
+  const std::string digest = Uninterrupted();
+  int kills = 0;
+  test::Finished run;
+  for (run.exit_code = -1; run.exit_code != 0;) {
+    ASSERT_LT(kills, 1000) << "seed " << kSeed;
+    NIMBUS_ASSERT_OK_AND_ASSIGN(std::unique_ptr<test::Program> agent,
+                                test::Program::Start(Agent(operation_, "idempotent")));
+    // The moment matters, not how long it takes to come; later ones let it end.
+    const unsigned window_us = 20'000 + 5'000 * static_cast<unsigned>(kills);
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % window_us));
+    agent->Signal(SIGKILL);
+    NIMBUS_ASSERT_OK_AND_ASSIGN(run, agent->Wait());
+    if (run.signal == SIGKILL) ++kills;
+    ASSERT_TRUE(run.signal == SIGKILL || run.exit_code == 0) << run.err << " seed " << kSeed;
+  }
+  EXPECT_EQ(run.out, digest);
+  EXPECT_GE(kills, 1);
+  // A step that was killed in its middle ran twice, right after itself; none is missing.
+  std::vector<int> ran = Ran(operation_);
+  EXPECT_TRUE(std::ranges::is_sorted(ran)) << "seed " << kSeed;
+  ran.erase(std::unique(ran.begin(), ran.end()), ran.end());
+  EXPECT_EQ(ran, AllSteps());
+  ExpectReplays(operation_, digest);
+}
+
+}  // namespace
+}  // namespace nimbus::replay
