@@ -12,3 +12,4 @@ install(FILES
   ${CMAKE_CURRENT_LIST_DIR}/NimbusDependencies.cmake
   DESTINATION ${nimbus_package_directory})
 install(EXPORT nimbusTargets NAMESPACE nimbus:: DESTINATION ${nimbus_package_directory})
+install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
