@@ -73,7 +73,7 @@ Paths FindPaths(const std::vector<Command>& tree) {
 void WriteScan(const Paths& paths, std::string_view first, std::string_view end,
                std::string_view word, std::ostream& out) {
   out << fmt::format("  for ((i = {}; i < {}; i++)); do\n    word={}\n", first, end, word)
-      << "    if [[ -n $value ]]; then\n      value=\n      continue\n    fi\n"
+      << "    if [[ -n $value ]]; then\n      value=''\n      continue\n    fi\n"
       << "    case \"$command $word\" in\n";
   for (const std::string& path : paths.commands) {
     out << "      " << Quote(path) << ") command=\"$command $word\" ;;\n";
@@ -102,7 +102,7 @@ Argument CompletablePositional(const Command& command) {
 // One assignment list per command and per option that takes a value, common to
 // bash and zsh: `words` to choose from, `kind` of path.
 std::string Offer(const Argument& argument) {
-  return fmt::format("words={} kind={}", Quote(Join(argument.choices)), KindName(argument));
+  return fmt::format("words={} kind={}", Quote(Join(argument.choices)), Quote(KindName(argument)));
 }
 
 void WriteValueCases(const Command& command, std::ostream& out) {
@@ -119,8 +119,8 @@ void WriteBash(const std::vector<Command>& tree, std::ostream& out) {
   const std::string function = Identifier(program);
   out << "# bash completion for " << program << "\n"
       << function << "() {\n"
-      << "  local cur=${COMP_WORDS[COMP_CWORD]} command=" << program << " value= word i\n"
-      << "  local words= options= kind=\n";
+      << "  local cur=${COMP_WORDS[COMP_CWORD]} command=" << program << " value='' word i\n"
+      << "  local words='' options='' kind=''\n";
   WriteScan(FindPaths(tree), "1", "COMP_CWORD", "${COMP_WORDS[i]}", out);
   out << "  case \"$command${value:+ $value}\" in\n";
   for (const Command& command : tree) {
@@ -132,12 +132,13 @@ void WriteBash(const std::vector<Command>& tree, std::ostream& out) {
     std::vector<std::string> words = command.subcommands;
     words.insert(words.end(), positional.choices.begin(), positional.choices.end());
     out << "    " << Quote(command.path) << ") words=" << Quote(Join(words))
-        << " options=" << Quote(Join(options)) << " kind=" << KindName(positional) << " ;;\n";
+        << " options=" << Quote(Join(options)) << " kind=" << Quote(KindName(positional))
+        << " ;;\n";
     WriteValueCases(command, out);
   }
   out << "  esac\n"
          "  if [[ -z $value && $cur == -* ]]; then\n"
-         "    words=$options kind=\n"
+         "    words=$options kind=''\n"
          "  fi\n"
          "  mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n"
          "  case $kind in\n"
@@ -181,7 +182,7 @@ void WriteZsh(const std::vector<Command>& tree, std::ostream& out) {
       << "() {\n"
       // _describe and _files read the shell's own array `words`.
       << "  local -a line commands options\n  line=(\"${words[@]}\")\n"
-      << "  local command=" << program << " value= word i words= kind=\n";
+      << "  local command=" << program << " value='' word i words='' kind=''\n";
   WriteScan(FindPaths(tree), "2", "CURRENT", "${line[i]}", out);
   out << "  case \"$command${value:+ $value}\" in\n";
   for (const Command& command : tree) {

@@ -3,19 +3,38 @@
 #include <fmt/format.h>
 
 #include <cctype>
+#include <cstdint>
 #include <sstream>
 #include <string_view>
+#include <utility>
 
 #include "tools/cli/command_tree.h"
 
 namespace nimbus::tools::cli {
 namespace {
 
+// The code point at `text[at]`, which begins a well-formed UTF-8 character that
+// is not ASCII, and its length.
+std::pair<uint32_t, size_t> CodePointAt(std::string_view text, size_t at) {
+  const auto lead = static_cast<unsigned char>(text[at]);
+  const size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
+  uint32_t code_point = lead & (0xFFu >> (length + 1));
+  for (size_t i = 1; i < length && at + i < text.size(); ++i) {
+    code_point = code_point << 6 | (static_cast<unsigned char>(text[at + i]) & 0x3Fu);
+  }
+  return {code_point, length};
+}
+
 // Text as troff prints it unchanged, wherever in a line it stands.
 std::string Escape(std::string_view text) {
   std::string escaped;
-  for (const char c : text) {
-    if (c == '\\') {
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (static_cast<unsigned char>(c) >= 0x80) {
+      const auto [code_point, length] = CodePointAt(text, i);
+      escaped += fmt::format("\\[u{:04X}]", code_point);
+      i += length - 1;
+    } else if (c == '\\') {
       escaped += "\\e";
     } else if (c == '-') {
       escaped += "\\-";  // a hyphen that can be copied to a shell
@@ -85,10 +104,12 @@ void WriteArgument(const Argument& argument, std::ostream& out) {
   }
 }
 
-void WriteArguments(const Command& command, std::ostream& out) {
+// What a command has that those above it have not: every command has --help.
+void WriteArguments(const Command& command, bool is_program, std::ostream& out) {
   for (const Argument& argument : command.positionals) WriteArgument(argument, out);
-  for (const Argument& argument : command.options) {
-    if (!argument.inherited) WriteArgument(argument, out);
+  for (const Argument& option : command.options) {
+    if (option.inherited || (!is_program && option.names.back() == "--help")) continue;
+    WriteArgument(option, out);
   }
 }
 
@@ -110,12 +131,12 @@ void WriteManPage(const CLI::App& app, const std::string& version,
     WriteText(program.footer, out);
   }
   out << ".SH OPTIONS\n";
-  WriteArguments(program, out);
+  WriteArguments(program, /*is_program=*/true, out);
   if (tree.size() > 1) out << ".SH COMMANDS\n";
   for (size_t i = 1; i < tree.size(); ++i) {
     out << ".SS " << Quoted(Synopsis(tree[i])) << "\n";
     WriteText(tree[i].description, out);
-    WriteArguments(tree[i], out);
+    WriteArguments(tree[i], /*is_program=*/false, out);
     if (!tree[i].footer.empty()) {
       out << ".PP\n";
       WriteText(tree[i].footer, out);

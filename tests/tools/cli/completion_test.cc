@@ -140,6 +140,14 @@ TEST_F(CompletionTest, OffersAllThatInZsh) {
   EXPECT_THAT(run.out, Not(HasSubstr("internal")));
 }
 
+TEST_F(CompletionTest, IsACleanScript) {
+  if (!Installed("shellcheck")) GTEST_SKIP() << "shellcheck is not installed";
+  NIMBUS_ASSERT_OK_AND_ASSIGN(
+      const Finished run,
+      RunProgram({.argv = {"shellcheck", "-s", "bash", "-"}, .input = Script(Shell::kBash)}));
+  EXPECT_EQ(run.exit_code, 0) << run.out;
+}
+
 TEST_F(CompletionTest, IsTheSameEveryTime) {
   for (const Shell shell : {Shell::kBash, Shell::kZsh, Shell::kFish}) {
     EXPECT_EQ(Script(shell), Script(shell));

@@ -34,6 +34,9 @@ TEST(ManPage, DocumentsEveryShownCommand) {
   EXPECT_THAT(page, HasSubstr(".SS \"sample import [OPTIONS] FILES...\""));
   EXPECT_THAT(page, HasSubstr(".B \"\\-n, \\-\\-limit N\"\nAt most N.\nDefault: 20."));
   EXPECT_THAT(page, HasSubstr("One of pending, running, completed."));
+  const size_t help = page.find("\\-\\-help");
+  EXPECT_NE(help, std::string::npos);
+  EXPECT_EQ(page.find("\\-\\-help", help + 1), std::string::npos);
   EXPECT_THAT(page, Not(HasSubstr("internal")));
   EXPECT_THAT(page, Not(HasSubstr("secret")));
 }
@@ -42,6 +45,7 @@ TEST(ManPage, KeepsTextFromBeingTakenForRequests) {
   const std::string page = SamplePage();
   EXPECT_THAT(page, HasSubstr("\n\\&.so it begins\n"));
   EXPECT_THAT(page, HasSubstr("It isn't\\eever lost."));
+  EXPECT_THAT(page, HasSubstr("\nImport runs \\[u2192] [any] format\n"));
   EXPECT_THAT(page, HasSubstr(".nf\n  0   holds\n  1   doesn't\n.fi\n"));
 }
 

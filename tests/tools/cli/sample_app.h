@@ -34,7 +34,7 @@ inline std::unique_ptr<CLI::App> MakeSampleApp(SampleValues* values) {
   CLI::App* show = history->add_subcommand("show", "Show one operation");
   show->add_option("ID", values->id, "Its id")->required();
   show->add_flag("--json", values->json, "As JSON");
-  CLI::App* import = app->add_subcommand("import", "Import runs: [any] format");
+  CLI::App* import = app->add_subcommand("import", "Import runs → [any] format");
   import->add_option("FILES", values->files, "Recordings")->required()->check(CLI::ExistingFile);
   app->add_subcommand("internal", "Not shown")->group("");
   return app;
