@@ -15,7 +15,7 @@ namespace {
 using schema::Error;
 using sqlite::Connection;
 
-constexpr int kPageBytes = 16384;  // faster than SQLite's 4096 by two thirds, see bench/README.md
+constexpr int kPageBytes = 16384;      // most rows with their bodies fit one page
 constexpr int kProjectorBusyMs = 100;  // short, so that closing is quick
 constexpr int64_t kRetryWaitMinMs = 10;
 constexpr int64_t kIdleWaitMs = 1000;  // between looks at whether the files were replaced
