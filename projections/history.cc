@@ -66,7 +66,7 @@ class History::Connection {
   // Runs `query` on the reader, once more if SQLite failed: the tables may have
   // been migrated or replaced since the statements were prepared.
   template <typename Query>
-  auto With(Query query) ABSL_LOCKS_EXCLUDED(mu_) -> std::invoke_result_t<Query, HistoryReader&> {
+  std::invoke_result_t<Query, HistoryReader&> With(Query query) ABSL_LOCKS_EXCLUDED(mu_) {
     absl::MutexLock lock(&mu_);
     for (bool again = true;; again = false) {
       NIMBUS_RETURN_IF_ERROR(Refresh());
