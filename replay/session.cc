@@ -42,8 +42,7 @@ const schema::fb::Outcome* OutcomeOf(const schema::fb::Record& record) {
 
 Session::Session(const journal::Journal& journal, const Uuid& operation,
                  const SessionOptions& options, State state)
-    : journal_(&journal),
-      operation_(operation),
+    : operation_(operation),
       reader_(journal, options.reader),
       state_options_(options.state),
       state_(std::move(state)) {}

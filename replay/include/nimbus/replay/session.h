@@ -146,7 +146,6 @@ class Session {
   absl::Status Restore(size_t mark);
   absl::Status FoldUpTo(size_t end);
 
-  const journal::Journal* journal_;
   schema::Uuid operation_;
   journal::Reader reader_;
   StateOptions state_options_;
