@@ -25,6 +25,7 @@ constexpr char kLocalStore[] = ".nimbus";
 constexpr int64_t kCatchUpSliceMs = 200;
 
 std::atomic<bool> interrupted = false;
+std::string program_name = "nimbus";
 
 extern "C" void OnInterrupt(int signal) {
   interrupted = true;
@@ -107,11 +108,11 @@ int RunProgram(CLI::App* app, CommandLine* line, int argc, char** argv) {
   }
   if (!line->command) return kHolds;  // the parse itself did it (man, completion)
   SetColor(line->color);
+  program_name = app->get_name();
   const absl::StatusOr<int> code = line->command();
   std::cout.flush();
   if (!code.ok()) {
-    const std::string_view message(code.status().message().data(), code.status().message().size());
-    std::cerr << Paint(Style::kBad, app->get_name() + ":", std::cerr) << ' ' << message << '\n';
+    PrintError(code.status());
     return ExitCodeOf(code.status());
   }
   if (!std::cout) {
@@ -196,7 +197,14 @@ std::vector<ManSection> CommonManSections() {
   };
 }
 
+void PrintError(const absl::Status& status) {
+  const std::string_view message(status.message().data(), status.message().size());
+  std::cerr << Paint(Style::kBad, program_name + ":", std::cerr) << ' ' << message << '\n';
+}
+
 bool Interrupted() { return interrupted; }
+
+const std::atomic<bool>& InterruptFlag() { return interrupted; }
 
 absl::Status InterruptedError() { return absl::CancelledError("interrupted"); }
 

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -70,8 +71,12 @@ absl::StatusOr<std::unique_ptr<projections::Database>> OpenDatabase(const Comman
 // codes, environment.
 std::vector<ManSection> CommonManSections();
 
+// Prints "program: message" to standard error.
+void PrintError(const absl::Status& status);
+
 // True from the first SIGINT or SIGTERM on (a second one ends the process).
 bool Interrupted();
+const std::atomic<bool>& InterruptFlag();
 
 // Cancelled, as a command returns it when it was interrupted.
 absl::Status InterruptedError();

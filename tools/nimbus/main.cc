@@ -9,6 +9,8 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", "nimbus " NIMBUS_VERSION);
   cli::AddGlobalOptions(&app, &line);
   nimbus::tools::AddInitCommand(&app, &line);
+  nimbus::tools::AddImportCommand(&app, &line);
+  nimbus::tools::AddExportCommand(&app, &line);
   nimbus::tools::AddHistoryCommands(&app, &line);
   nimbus::tools::AddJournalCommands(&app, &line);
   cli::AddDocumentationCommands(&app, NIMBUS_VERSION, cli::CommonManSections());
