@@ -11,8 +11,10 @@ namespace {
 using journal::BodyBase;
 using schema::Event;
 
-constexpr size_t kBatchEvents = 256;
-constexpr size_t kBatchBytes = 512u << 10;
+// A batch is one frame of the journal: large enough that what a frame costs
+// does not show, no larger than what the journal groups anyway.
+constexpr size_t kBatchEvents = 500;
+constexpr size_t kBatchBytes = 2u << 20;
 
 size_t BodyBytes(const schema::fb::BodyT& body) {
   return body.name.size() + body.description.size() + body.context.size() + body.input.size() +

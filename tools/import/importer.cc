@@ -29,8 +29,10 @@ using schema::Uuid;
 using schema::fb::EntityKind;
 
 // Records are stored together up to about this size, so that the events made of
-// them have a base that is near and small; a larger record in pieces of it.
+// them have a base that is near and small.
 constexpr size_t kPartBytes = 128u << 10;
+// A record larger than this is stored in pieces of it.
+constexpr size_t kPieceBytes = 1u << 20;
 
 std::unique_ptr<schema::fb::Id> Fb(const Uuid& id) {
   return std::make_unique<schema::fb::Id>(id.ToFb());
@@ -122,7 +124,7 @@ class Import {
   absl::Status StorePart();
   std::optional<Uuid> OperationAt(uint64_t record, uint64_t* end) const;
   absl::Status StartSession(const Session& session);
-  absl::Status UpdateSession(const Session& session);
+  void UpdateSession(const Session& session);
   absl::StatusOr<Progress*> Find(const Item& item);
   absl::Status StartOperation(const Item& item, Progress* progress);
   absl::Status AddStep(const Item& item, Progress* progress);
@@ -151,6 +153,7 @@ class Import {
   uint64_t next_ = 0;     // first record not stored
   size_t offset_ = 0;     // of record next_, what is
   double share_ = 0;      // of the script, played
+  std::map<Uuid, StoredSession> sessions_;
   std::map<std::pair<size_t, size_t>, Progress> operations_;
 };
 
@@ -244,9 +247,9 @@ absl::Status Import::StorePart() {
   payload.first = next_;
   std::string bytes;
   const std::string_view first = source_.records[next_].text.substr(offset_);
-  if (first.size() > 2 * kPartBytes) {
-    bytes = first.substr(0, kPartBytes);
-    offset_ += kPartBytes;
+  if (first.size() > kPieceBytes) {
+    bytes = first.substr(0, kPieceBytes);
+    offset_ += kPieceBytes;
   } else {
     bytes = first;
     offset_ = 0;
@@ -300,15 +303,19 @@ absl::Status Import::Play(const Item& item) {
 
 absl::Status Import::StartSession(const Session& session) {
   const Uuid id = SessionId(run_, session);
-  NIMBUS_ASSIGN_OR_RETURN(const auto entity, journal_.FindEntity(EntityKind::session, id));
-  appender_.SetVersion(id, entity ? entity->version : 0);
-  if (entity) return absl::OkStatus();
+  StoredSession& stored = sessions_[id];
+  NIMBUS_ASSIGN_OR_RETURN(stored, ReadStoredSession(journal_, id));
+  appender_.SetVersion(id, stored.version);
+  if (stored.version != 0) return absl::OkStatus();
   Start();
+  stored.name = session.name;
+  stored.description = session.description;
+  stored.context = session.context.Dump();
   Event event = MakeEvent(EntityKind::session, id, schema::fb::SessionStartedT{});
   event.occurred_at_us = session.started_at_us;
-  event.body.name = session.name;
-  event.body.description = session.description;
-  event.body.context = session.context.Dump();
+  event.body.name = stored.name;
+  event.body.description = stored.description;
+  event.body.context = stored.context;
   appender_.Add(std::move(event));
   return absl::OkStatus();
 }
@@ -340,8 +347,9 @@ absl::Status Import::StartOperation(const Item& item, Progress* progress) {
   }
   if (stored.state) return absl::OkStatus();
   Start();
-  NIMBUS_ASSIGN_OR_RETURN(stored.state,
-                          replay::State::Make(Json::MakeObject({{"messages", Json::MakeArray()}})));
+  NIMBUS_ASSIGN_OR_RETURN(
+      stored.state,
+      replay::State::Make(Json::MakeObject({{"messages", Json::MakeArray()}}), kImportedState));
   Event event = MakeEvent(EntityKind::operation, progress->id, schema::fb::OperationStartedT{});
   event.occurred_at_us = operation.created_at_us;
   event.body.state = stored.state->Text();
@@ -415,10 +423,12 @@ absl::Status Import::EndStep(const Item& item, Progress* progress) {
   checkpoint.body.name = "imported";
   checkpoint.body.state = stored.state->Text();
   checkpoint.body.digest = Fb(stored.state->Digest());
-  stored.state->MarkCheckpoint();
   checkpoint.occurred_at_us = step.ended_at_us;
-  // The first repeats the source; the others, the one before.
-  if (std::exchange(stored.has_checkpoint, true)) {
+  // It repeats the part of the source before it; a large one more of the
+  // checkpoint before it.
+  const bool large = std::exchange(stored.checkpoint_bytes, stored.state->bytes()) > kPartBytes;
+  stored.state->MarkCheckpoint();
+  if (large) {
     appender_.Add(std::move(checkpoint));
   } else {
     appender_.Add(std::move(checkpoint), item.record, share_);
@@ -443,10 +453,9 @@ absl::Status Import::EndOperation(const Item& item, Progress* progress) {
 }
 
 // A longer recording may have found a better name for its session.
-absl::Status Import::UpdateSession(const Session& session) {
+void Import::UpdateSession(const Session& session) {
   const Uuid id = SessionId(run_, session);
-  NIMBUS_ASSIGN_OR_RETURN(const StoredSession stored, ReadStoredSession(journal_, id));
-  appender_.SetVersion(id, stored.version);
+  const StoredSession& stored = sessions_[id];
   const std::string context = session.context.Dump();
   const bool renamed = !session.name.empty() && stored.name != session.name;
   const bool described = !session.description.empty() && stored.description != session.description;
@@ -463,7 +472,6 @@ absl::Status Import::UpdateSession(const Session& session) {
     event.occurred_at_us = session.ended_at_us;
     appender_.Add(std::move(event));
   }
-  return absl::OkStatus();
 }
 
 absl::Status Import::Finish() {
@@ -474,9 +482,8 @@ absl::Status Import::Finish() {
   const bool gaps_known = gaps_ == stored_.gaps || shorter;
   if (!started_ && stored_.finished && gaps_known) return absl::OkStatus();
   Start();
-  NIMBUS_RETURN_IF_ERROR(appender_.Flush(true));
   if (!shorter) {
-    for (const Session& session : run_.sessions) NIMBUS_RETURN_IF_ERROR(UpdateSession(session));
+    for (const Session& session : run_.sessions) UpdateSession(session);
   }
   schema::fb::ImportFinishedT payload;
   payload.records = next_;

@@ -107,7 +107,7 @@ absl::Status ReadOperationEvent(Reader& reader, const RecordView& view,
   if (record.event_as_OperationPlanned() != nullptr) operation->planned = true;
   if (record.event_as_CheckpointCreated() != nullptr && operation->state) {
     operation->state->MarkCheckpoint();
-    operation->has_checkpoint = true;
+    operation->checkpoint_bytes = operation->state->bytes();
   }
   if (const auto* event = record.event_as_StepAdded()) {
     NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, reader.Body(view));
@@ -117,7 +117,8 @@ absl::Status ReadOperationEvent(Reader& reader, const RecordView& view,
   if (record.event_as_OperationStarted() != nullptr) {
     NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, reader.Body(view));
     NIMBUS_ASSIGN_OR_RETURN(Json state, Json::Parse(body == nullptr ? "{}" : View(body->state())));
-    NIMBUS_ASSIGN_OR_RETURN(operation->state, replay::State::Make(std::move(state)));
+    NIMBUS_ASSIGN_OR_RETURN(operation->state,
+                            replay::State::Make(std::move(state), kImportedState));
   }
   return absl::OkStatus();
 }

@@ -56,6 +56,10 @@ struct StoredSession {
 absl::StatusOr<StoredSession> ReadStoredSession(const journal::Journal& journal,
                                                 const schema::Uuid& session);
 
+// How an import keeps states: with checkpoints far enough apart that they stay
+// a small part of what the source itself takes.
+inline constexpr replay::StateOptions kImportedState{.checkpoint_floor_bytes = 32u << 10};
+
 struct StoredStep {
   journal::Lifecycle status = journal::Lifecycle::kPending;
   schema::Digest input{};  // digest of its text
@@ -65,7 +69,7 @@ struct StoredOperation {
   uint64_t version = 0;  // 0: not there
   journal::Lifecycle status = journal::Lifecycle::kPending;
   bool planned = false;
-  bool has_checkpoint = false;
+  size_t checkpoint_bytes = 0;  // of the last checkpoint's state
   std::map<schema::Uuid, StoredStep> steps;
   std::optional<replay::State> state;  // from its start on, folded; not of a final operation
 };
