@@ -73,11 +73,8 @@ absl::Status Session::Index(uint64_t head) {
 }
 
 absl::StatusOr<StepInfo*> Session::FindStep(const schema::fb::Id* id, uint64_t sequence) {
-  // Steps mostly end in the order they begin: the last ones are looked at first.
-  const auto found = std::find_if(steps_.rbegin(), steps_.rend(), [&](const StepInfo& step) {
-    return step.id == Uuid::FromFb(*id);
-  });
-  if (found != steps_.rend()) return &*found;
+  const auto found = step_index_.find(Uuid::FromFb(*id));
+  if (found != step_index_.end()) return &steps_[found->second];
   return Error(Code::kDataLoss, "record {} names a step that operation {} does not have", sequence,
                operation_.ToString());
 }
@@ -115,6 +112,7 @@ absl::Status Session::IndexRecord(const RecordView& view) {
                         .status = Lifecycle::kPending,
                         .added = sequence,
                         .ended = std::nullopt});
+      step_index_.emplace(steps_.back().id, steps_.size() - 1);
       if (steps_.back().number == steps_.size()) return absl::OkStatus();
       return Error(Code::kDataLoss, "record {} says it adds step {}, but it is number {}", sequence,
                    steps_.back().number, steps_.size());

@@ -1,5 +1,7 @@
 #include "nimbus/replay/recorder.h"
 
+#include <stdexcept>
+
 #include "replay/fixture.h"
 
 namespace nimbus::replay {
@@ -278,6 +280,18 @@ TEST_F(RecorderTest, AResultThatCantBeJournaledLeavesTheStepInDoubt) {
   EXPECT_THAT(recorder.Step(call, Doing(recorder, 4)).status(), StatusIs(Code::kInvalidArgument));
   EXPECT_EQ(recorder.in_doubt(), std::nullopt);
   RecordSteps(recorder, 4, 4);
+}
+
+TEST_F(RecorderTest, AStepThatThrowsIsInDoubt) {
+  Recorder recorder = Opened();
+  const auto throwing = []() -> absl::StatusOr<StepResult> { throw std::runtime_error("boom"); };
+  EXPECT_THROW((void)recorder.Step(Call(1), throwing), std::runtime_error);
+  ASSERT_TRUE(recorder.in_doubt().has_value());
+  EXPECT_EQ(recorder.in_doubt()->number, 1u);
+  EXPECT_THAT(Take(recorder, 1).status(), StatusIs(Code::kFailedPrecondition));
+  EXPECT_EQ(runs_, 0);
+  Recorder resumed = Opened();
+  EXPECT_THAT(Take(resumed, 1).status(), StatusIs(Code::kFailedPrecondition, HasSubstr("step 1")));
 }
 
 TEST_F(RecorderTest, EndsOnceAndOneWay) {

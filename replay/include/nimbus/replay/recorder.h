@@ -105,7 +105,8 @@ class Recorder {
   // error makes a failed step, whose error is that status; Step itself is then
   // OK. If the result can't be journaled (its output is not JSON, its state over
   // a limit, the disk full) Step returns that error, and the step is in doubt,
-  // because it did run: SettleInDoubt takes another result for it.
+  // because it did run: SettleInDoubt takes another result for it. So is a step
+  // whose `run` throws; the exception passes through.
   //
   // FailedPrecondition: the step is in doubt, or the operation has ended.
   // InvalidArgument: malformed input, or a divergence: see divergence().

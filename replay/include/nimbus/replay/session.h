@@ -18,6 +18,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -153,6 +154,7 @@ class Session {
   uint64_t version_ = 0;
   uint64_t created_ = 0;
   std::vector<StepInfo> steps_;
+  std::unordered_map<schema::Uuid, size_t> step_index_;  // of steps_, by id
   std::vector<CheckpointInfo> checkpoints_;
   std::vector<Mark> marks_;  // in the order of the stream
   State state_;
