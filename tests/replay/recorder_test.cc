@@ -285,7 +285,7 @@ TEST_F(RecorderTest, AResultThatCantBeJournaledLeavesTheStepInDoubt) {
 TEST_F(RecorderTest, AStepThatThrowsIsInDoubt) {
   Recorder recorder = Opened();
   const auto throwing = []() -> absl::StatusOr<StepResult> { throw std::runtime_error("boom"); };
-  EXPECT_THROW((void)recorder.Step(Call(1), throwing), std::runtime_error);
+  EXPECT_THROW(NIMBUS_EXPECT_OK(recorder.Step(Call(1), throwing)), std::runtime_error);
   ASSERT_TRUE(recorder.in_doubt().has_value());
   EXPECT_EQ(recorder.in_doubt()->number, 1u);
   EXPECT_THAT(Take(recorder, 1).status(), StatusIs(Code::kFailedPrecondition));
