@@ -149,6 +149,7 @@ void Views::Follow() {
       damaged_ = live_->files;
       live_.reset();
       absl::MutexLock lock(&mu_);
+      status_.watermark = 0;
       status_.set_aside = fmt::format("{}: {}", damaged_->path, status.ToString());
     }
     if (Pause(wait_ms)) break;
@@ -161,17 +162,17 @@ void Views::Follow() {
 
 // Applies all the journal holds.
 absl::Status Views::ProjectAll() {
-  NIMBUS_RETURN_IF_ERROR(Reattach());
   const BatchLimits limits{.records_max = options_.batch_records_max,
                            .bytes_max = options_.batch_bytes_max};
-  Projector* projector = live_->projector.get();
   bool more = true;
   while (more && !Stopping()) {
-    NIMBUS_RETURN_IF_ERROR(projector->ProjectBatch(limits).status());
+    absl::MutexLock lock(&batch_mu_);
+    NIMBUS_RETURN_IF_ERROR(Reattach());
+    NIMBUS_RETURN_IF_ERROR(live_->projector->ProjectBatch(limits).status());
     Publish(absl::OkStatus());
     NIMBUS_RETURN_IF_ERROR(CheckpointIfLong());
     NIMBUS_ASSIGN_OR_RETURN(const uint64_t size, journal_->Size());
-    more = size > projector->watermark();
+    more = size > live_->projector->watermark();
   }
   if (more || swept_) return absl::OkStatus();
   NIMBUS_RETURN_IF_ERROR(generations_.RemoveBefore(live_->files));
@@ -186,6 +187,9 @@ absl::Status Views::Reattach() {
     NIMBUS_ASSIGN_OR_RETURN(const bool is_live, IsLive(live_->files));
     if (is_live) return absl::OkStatus();
     live_.reset();
+    // Nobody may be told that the next generation holds what this one held.
+    absl::MutexLock lock(&mu_);
+    status_.watermark = 0;
   }
   NIMBUS_ASSIGN_OR_RETURN(live_, OpenLive());
   swept_ = false;
@@ -389,7 +393,9 @@ absl::Status Views::BuildAndSwitch(int version) {
 
 absl::Status Views::FillAndSwitch(OpenGeneration* fresh) {
   NIMBUS_RETURN_IF_ERROR(Fill(fresh));
-  // Once more with the lock, so that little is missing at the switch.
+  // Once more while the follower stands still, so that what WaitFor has promised
+  // of the old generation holds for the new one.
+  absl::MutexLock batch_lock(&batch_mu_);
   NIMBUS_ASSIGN_OR_RETURN(const FileLock lock, generations_.Lock());
   NIMBUS_RETURN_IF_ERROR(Fill(fresh));
   NIMBUS_ASSIGN_OR_RETURN(const std::optional<Generation> live, generations_.Live());

@@ -66,7 +66,7 @@ class Views {
 
   // Of the follower thread.
   void Follow() ABSL_LOCKS_EXCLUDED(mu_);
-  absl::Status ProjectAll() ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status ProjectAll() ABSL_LOCKS_EXCLUDED(mu_, batch_mu_);
   absl::Status Reattach() ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status CheckpointIfLong();
   // True when it ended early because the views are being closed.
@@ -80,7 +80,7 @@ class Views {
   absl::Status CheckQuarantine(uint64_t sequence) const;
   absl::StatusOr<bool> MigrateDown(int version);
   absl::Status BuildAndSwitch(int version) ABSL_LOCKS_EXCLUDED(mu_);
-  absl::Status FillAndSwitch(OpenGeneration* fresh) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status FillAndSwitch(OpenGeneration* fresh) ABSL_LOCKS_EXCLUDED(mu_, batch_mu_);
   absl::Status Fill(OpenGeneration* fresh) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Constant after construction.
@@ -95,6 +95,8 @@ class Views {
   bool swept_ = false;                 // older generations were removed
   int64_t checkpointed_pages_ = 0;     // of the write-ahead log, at the last checkpoint
 
+  absl::Mutex batch_mu_
+      ABSL_ACQUIRED_BEFORE(mu_);  // held while a batch is applied, or a switch made
   absl::Mutex mu_;
   ViewsStatus status_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
