@@ -32,16 +32,20 @@ using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
 // Lines of a session as Claude Code writes them.
-std::string Prompt(int n, const std::string& text = "do it") {
+std::string Line(int n, const std::string& type, const std::string& message) {
   return fmt::format(
-      R"({{"type":"user","uuid":"u{0}","parentUuid":null,"sessionId":"s","timestamp":"2026-01-01T00:00:{0:02}.000Z","message":{{"role":"user","content":"{1}"}}}})",
-      n, text);
+      R"({{"type":"{0}","uuid":"{0}-{1}","parentUuid":null,"sessionId":"s",)"
+      R"("timestamp":"2026-01-01T00:00:{2:02}.000Z","message":{{"role":"{0}",{3}}}}})",
+      type, n, n % 60, message);
 }
 
+std::string Prompt(int n) { return Line(n, "user", R"("content":"do it")"); }
+
 std::string Answer(int n, const std::string& text = "done", const std::string& stop = "null") {
-  return fmt::format(
-      R"({{"type":"assistant","uuid":"a{0}","parentUuid":"u","sessionId":"s","timestamp":"2026-01-01T00:00:{0:02}.000Z","message":{{"id":"m{0}","role":"assistant","model":"x","content":[{{"type":"text","text":"{1}"}}],"stop_reason":{2},"usage":{{"input_tokens":1,"output_tokens":{0}}}}}}})",
-      n, text, stop);
+  return Line(n, "assistant",
+              fmt::format(R"("id":"m{0}","content":[{{"type":"text","text":"{1}"}}],)"
+                          R"("stop_reason":{2},"usage":{{"input_tokens":1,"output_tokens":{0}}})",
+                          n, text, stop));
 }
 
 std::vector<std::string> Session(int turns) {

@@ -118,5 +118,65 @@ TEST_P(RecordedLines, GrowToTheSameContent) {
   }
 }
 
+class RecordedDocuments : public ::testing::TestWithParam<std::string> {};
+
+INSTANTIATE_TEST_SUITE_P(All, RecordedDocuments,
+                         ::testing::ValuesIn(test::RecordedNames(
+                             {"sregym-trace/", "swe-agent-traj/", "mini-swe-agent/"})),
+                         test::FileTestName);
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(RecordedDocuments);
+
+TEST_P(RecordedDocuments, ComeBackByteForByteAndOnlyOnce) {
+  TestJournal journal;
+  const std::string path = RecordedPath(GetParam());
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const ImportReport report, ImportFile(*journal, path, {}));
+  std::string exported;
+  const auto sink = [&](uint64_t, std::string_view text) {
+    exported += text;
+    return absl::OkStatus();
+  };
+  EXPECT_THAT(ExportOriginal(*journal, report.source, sink), test::IsOkAndHolds(1u));
+  std::string original = *test::ReadFile(path);
+  original.erase(original.find_last_not_of(" \n\r\t") + 1);
+  EXPECT_EQ(exported, original);
+  const Content content = journal.ReadAll();
+  EXPECT_EQ(content.operations.size(), report.counts.operations);
+  EXPECT_GT(content.digests, 0u);
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const ImportReport again, ImportFile(*journal, path, {}));
+  EXPECT_EQ(again.events, 0u);
+}
+
+// A run that is written anew with every message is several documents, and one
+// operation.
+TEST(GrowingDocument, IsSeveralSourcesOfOneOperation) {
+  NIMBUS_SHARED_OR_SKIP(runs, "data/runs/mini-swe-agent");
+  uint64_t grown_files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(runs)) {
+    auto document = schema::Json::Parse(*test::ReadFile(entry.path()));
+    ASSERT_THAT(document, test::IsOk());
+    schema::Json* messages = document->Find("messages");
+    if (messages == nullptr || messages->array().size() < 6) continue;
+    ++grown_files;
+    const std::string name = entry.path().filename().string();
+    TestJournal whole, grown;
+    NIMBUS_ASSERT_OK(ImportFile(*whole, entry.path().string(), {}));
+    const std::string text = *test::ReadFile(entry.path());
+    messages->array().resize(messages->array().size() / 2);
+    if (schema::Json* info = document->Find("info")) {
+      info->Erase("exit_status");
+      info->Erase("submission");
+    }
+    for (const std::string& snapshot : {document->Dump(), text}) {
+      NIMBUS_ASSERT_OK_AND_ASSIGN(const Source source, ParseSource(name, snapshot, {}));
+      NIMBUS_ASSERT_OK(ImportSource(*grown, source, {}));
+    }
+    const Content expected = whole.ReadAll(), content = grown.ReadAll();
+    EXPECT_EQ(content.sources.size(), 2u) << name;
+    EXPECT_EQ(content.operations, expected.operations) << name << "\n"
+                                                       << Differences(expected, content);
+  }
+  EXPECT_GT(grown_files, 2u);
+}
+
 }  // namespace
 }  // namespace nimbus::tools::import
