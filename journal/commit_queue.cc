@@ -29,6 +29,18 @@ CommitQueue::~CommitQueue() {
     room_.SignalAll();
   }
   writer_.join();
+  const absl::MutexLock lock(&mu_);
+  while (visits_ > 0) left_.Wait(&mu_);
+}
+
+CommitQueue::Visit::Visit(CommitQueue* queue) : queue_(*queue) {
+  const absl::MutexLock lock(&queue_.mu_);
+  ++queue_.visits_;
+}
+
+CommitQueue::Visit::~Visit() {
+  const absl::MutexLock lock(&queue_.mu_);
+  if (--queue_.visits_ == 0) queue_.left_.Signal();
 }
 
 bool CommitQueue::HasRoom(size_t records, size_t bytes) const {

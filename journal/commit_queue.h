@@ -22,8 +22,22 @@ namespace nimbus::journal {
 class CommitQueue {
  public:
   CommitQueue(const Environment& environment, const Options& options, SizeSignal* signal);
-  // Refuses new appends, commits those that wait, ends the thread.
+  // Refuses new appends, commits those that wait, ends the thread, waits until
+  // the last caller has left.
   ~CommitQueue();
+
+  // A caller holds one for as long as it uses the journal to append: the queue,
+  // and all that was made before it, stays until then.
+  class Visit {
+   public:
+    explicit Visit(CommitQueue* queue);
+    ~Visit();
+    Visit(const Visit&) = delete;
+    Visit& operator=(const Visit&) = delete;
+
+   private:
+    CommitQueue& queue_;
+  };
 
   // Blocks until the events are durable, or refused. See Journal::Append.
   absl::StatusOr<Appended> Append(std::span<Prepared> events, const AppendOptions& options);
@@ -57,9 +71,11 @@ class CommitQueue {
   absl::Mutex mu_;
   absl::CondVar arrived_;  // for the writer
   absl::CondVar room_;     // for callers
+  absl::CondVar left_;     // for the destructor
   std::deque<Request*> waiting_ ABSL_GUARDED_BY(mu_);
   size_t waiting_records_ ABSL_GUARDED_BY(mu_) = 0;
   size_t waiting_bytes_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t visits_ ABSL_GUARDED_BY(mu_) = 0;
   bool closing_ ABSL_GUARDED_BY(mu_) = false;
   absl::Status latched_ ABSL_GUARDED_BY(mu_);  // DataLoss: no append will succeed again
 

@@ -23,6 +23,8 @@ using Code = absl::StatusCode;
 // How often a waiter looks whether another process has appended: two words of
 // the memory map, no system call.
 constexpr int64_t kPollMs = 5;
+// How long until it looks again for a commit that it has seen coming.
+constexpr int64_t kLookMs = 1;
 
 absl::Status CheckLimits(const Options& options) {
   if (options.queue_records_max == 0 || options.group_records_max == 0 ||
@@ -161,6 +163,7 @@ absl::StatusOr<Appended> Journal::Append(std::span<const Entry> entries,
     return Error(Code::kInvalidArgument, "an append of {} events; 1 to {} are allowed",
                  entries.size(), options_.queue_records_max);
   }
+  const CommitQueue::Visit visit(queue_.get());
   Preparer preparer(options_, bases_.get());
   std::vector<Prepared> prepared;
   prepared.reserve(entries.size());
@@ -170,7 +173,12 @@ absl::StatusOr<Appended> Journal::Append(std::span<const Entry> entries,
     prepared.push_back(*std::move(one));
   }
   NIMBUS_ASSIGN_OR_RETURN(const Appended appended, queue_->Append(prepared, options));
-  preparer.NoteDurable(entries, appended.first);
+  // A retry is answered with an earlier append, which held other bodies: then
+  // the writer placed none of these records.
+  const schema::fb::Record* first = schema::fb::GetRecord(prepared.front().record.data());
+  if (first->envelope()->sequence() == appended.first) {
+    preparer.NoteDurable(entries, appended.first);
+  }
   return appended;
 }
 
@@ -187,20 +195,29 @@ absl::StatusOr<uint64_t> Journal::Size() const {
 
 absl::StatusOr<uint64_t> Journal::WaitForMore(uint64_t size, int64_t timeout_ms) const {
   const absl::Time deadline = absl::Now() + absl::Milliseconds(timeout_ms);
-  const uint64_t generation = signal_->generation();
+  const uint64_t wakes = signal_->wakes();
   for (;;) {
-    const uint64_t transaction = environment_->env().LastTransaction();
-    NIMBUS_ASSIGN_OR_RETURN(const uint64_t now, Size());
+    uint64_t now = 0, seen = 0;
+    {
+      NIMBUS_ASSIGN_OR_RETURN(const lmdb::Transaction txn, environment_->BeginRead());
+      NIMBUS_ASSIGN_OR_RETURN(const Head head, environment_->ReadHead(txn));
+      now = head.size();
+      seen = txn.Id();
+    }
     if (now > size) return now;
-    while (environment_->env().LastTransaction() == transaction) {
+    for (bool look_again = false; !look_again;) {
+      // Taken before looking, so that a commit in between ends the wait at once.
+      const uint64_t generation = signal_->generation();
       const int64_t left_ms = absl::ToInt64Milliseconds(deadline - absl::Now());
-      if (left_ms <= 0 || signal_->generation() != generation) return Size();
-      signal_->Wait(generation, std::min(left_ms, kPollMs));
+      if (left_ms <= 0 || signal_->wakes() != wakes) return Size();
+      // A commit is in the file a while before readers are let see it: its flush.
+      look_again = environment_->env().LastTransaction() != seen;
+      signal_->Wait(generation, std::min(left_ms, look_again ? kLookMs : kPollMs));
     }
   }
 }
 
-void Journal::Wake() { signal_->Notify(); }
+void Journal::Wake() { signal_->Wake(); }
 
 absl::StatusOr<std::optional<EntityState>> Journal::FindEntity(schema::fb::EntityKind kind,
                                                                const schema::Uuid& id) const {

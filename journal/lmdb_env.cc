@@ -22,6 +22,7 @@ absl::StatusCode CodeOf(int error) {
     case MDB_MAP_FULL:
     case MDB_TXN_FULL:
     case MDB_READERS_FULL:
+    case MDB_MAP_RESIZED:
     case ENOSPC:
     case EDQUOT:
     case EFBIG:
@@ -110,8 +111,13 @@ absl::Status Env::ClearDeadReaders() {
 absl::StatusOr<Transaction> Transaction::Begin(const Env& env, Mode mode) {
   MDB_txn* txn = nullptr;
   const unsigned flags = mode == Mode::kRead ? MDB_RDONLY : 0;
-  NIMBUS_RETURN_IF_ERROR(
-      StatusOf(mdb_txn_begin(env.env_, nullptr, flags, &txn), "begin transaction"));
+  int error = mdb_txn_begin(env.env_, nullptr, flags, &txn);
+  if (error == MDB_READERS_FULL) {  // perhaps of processes that died
+    int dead = 0;
+    NIMBUS_RETURN_IF_ERROR(StatusOf(mdb_reader_check(env.env_, &dead), "check readers"));
+    if (dead > 0) error = mdb_txn_begin(env.env_, nullptr, flags, &txn);
+  }
+  NIMBUS_RETURN_IF_ERROR(StatusOf(error, "begin transaction"));
   return Transaction(txn);
 }
 
@@ -120,6 +126,8 @@ Transaction::~Transaction() {
 }
 
 Transaction::Transaction(Transaction&& other) noexcept : txn_(std::exchange(other.txn_, nullptr)) {}
+
+uint64_t Transaction::Id() const { return mdb_txn_id(txn_); }
 
 absl::Status Transaction::Commit() {
   MDB_env* env = mdb_txn_env(txn_);
@@ -183,7 +191,7 @@ absl::StatusOr<uint64_t> Transaction::FreePageBytes() const {
   NIMBUS_ASSIGN_OR_RETURN(std::optional<KeyValue> entry, cursor.First());
   while (entry.has_value()) {
     size_t count = 0;
-    NIMBUS_CHECK(entry->value.size() >= sizeof(count));
+    if (entry->value.size() < sizeof(count)) return absl::DataLossError("free list is malformed");
     std::memcpy(&count, entry->value.data(), sizeof(count));
     pages += count;
     NIMBUS_ASSIGN_OR_RETURN(entry, cursor.Next());

@@ -54,8 +54,9 @@ class Env {
   Env(const Env&) = delete;
   Env& operator=(const Env&) = delete;
 
-  // Number of the last committed transaction, of any process. Costs no
-  // transaction, so it may be polled.
+  // Number of the last transaction whose commit is in the file, of any process;
+  // new readers see it once it is flushed, a little later. Costs no transaction,
+  // so it may be polled.
   uint64_t LastTransaction() const;
   // Pages of the file in use or free, in bytes.
   uint64_t BytesAllocated() const;
@@ -79,6 +80,9 @@ class Transaction {
   ~Transaction();  // aborts what was not committed
   Transaction(Transaction&& other) noexcept;
   Transaction& operator=(Transaction&&) = delete;
+
+  // Of a reader: the number of the transaction whose outcome it sees.
+  uint64_t Id() const;
 
   // ResourceExhausted: out of space, nothing was written. DataLoss: unknown.
   absl::Status Commit();

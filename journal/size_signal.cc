@@ -11,6 +11,18 @@ void SizeSignal::Notify() {
   changed_.SignalAll();
 }
 
+void SizeSignal::Wake() {
+  const absl::MutexLock lock(&mu_);
+  ++wakes_;
+  ++generation_;
+  changed_.SignalAll();
+}
+
+uint64_t SizeSignal::wakes() const {
+  const absl::MutexLock lock(&mu_);
+  return wakes_;
+}
+
 uint64_t SizeSignal::generation() const {
   const absl::MutexLock lock(&mu_);
   return generation_;

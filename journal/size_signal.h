@@ -11,16 +11,22 @@ namespace nimbus::journal {
 // Thread-safe.
 class SizeSignal {
  public:
-  // The journal has grown, or waits are to end.
+  // The journal has grown.
   void Notify();
+  // Waits are to end.
+  void Wake();
+  // Counts calls of Notify and Wake.
   uint64_t generation() const;
-  // Waits until Notify has been called since `generation`, or `timeout_ms` passed.
+  // Counts calls of Wake.
+  uint64_t wakes() const;
+  // Waits until either has been called since `generation`, or `timeout_ms` passed.
   void Wait(uint64_t generation, int64_t timeout_ms) const;
 
  private:
   mutable absl::Mutex mu_;
   mutable absl::CondVar changed_;
   uint64_t generation_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t wakes_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
 }  // namespace nimbus::journal
