@@ -122,12 +122,23 @@ absl::StatusOr<std::unique_ptr<Environment>> Environment::Open(const std::string
   std::unique_ptr<Environment> environment(new Environment());
   environment->store_ = store;
   environment->read_only_ = options.read_only;
+  // What was complete once is damaged now, if it is not there: to make it anew
+  // would hide that.
+  if (layout.complete) NIMBUS_RETURN_IF_ERROR(CheckDataFile(layout.journal_directory));
   NIMBUS_RETURN_IF_ERROR(Register(layout.journal_directory, &environment->registered_));
   NIMBUS_RETURN_IF_ERROR(environment->OpenFiles(layout.journal_directory, options));
-  NIMBUS_RETURN_IF_ERROR(environment->OpenTables());
-  if (!options.read_only) NIMBUS_RETURN_IF_ERROR(environment->CreateJournal(options));
+  const absl::Status tables = environment->OpenTables(!layout.complete);
+  if (absl::IsNotFound(tables)) {
+    return schema::Annotate(absl::DataLossError(tables.message()), layout.journal_directory);
+  }
+  NIMBUS_RETURN_IF_ERROR(tables);
+  if (!layout.complete) NIMBUS_RETURN_IF_ERROR(environment->CreateJournal(options));
   NIMBUS_RETURN_IF_ERROR(environment->ReadMeta());
-  if (!layout.complete) NIMBUS_RETURN_IF_ERROR(CompleteStore(store, layout));
+  if (!layout.complete) {
+    // Of several processes that make the store, one writes CURRENT.
+    NIMBUS_ASSIGN_OR_RETURN(const FileLock lock, FileLock::Take(environment->turn_));
+    if (!FindStore(store).ok()) NIMBUS_RETURN_IF_ERROR(CompleteStore(store, layout));
+  }
   return environment;
 }
 
@@ -145,11 +156,14 @@ absl::Status Environment::OpenFiles(const std::string& directory, const Options&
     turn_ = open(turn.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (turn_ < 0) return StatusOfErrno(errno, turn);
     NIMBUS_ASSIGN_OR_RETURN(const FileLock lock, FileLock::Take(turn_));
-    NIMBUS_RETURN_IF_ERROR(PrepareLmdbFiles(directory));
+    NIMBUS_RETURN_IF_ERROR(PrepareLockFile(directory));
+    NIMBUS_RETURN_IF_ERROR(RemoveStump(directory));
     NIMBUS_ASSIGN_OR_RETURN(env_, lmdb::Env::Open(directory, env_options));
     return env_->ClearDeadReaders();
   }
-  absl::StatusOr<std::unique_ptr<lmdb::Env>> env = lmdb::Env::Open(directory, env_options);
+  const absl::Status prepared = PrepareLockFile(directory);
+  absl::StatusOr<std::unique_ptr<lmdb::Env>> env =
+      prepared.ok() ? lmdb::Env::Open(directory, env_options) : prepared;
   if (absl::IsPermissionDenied(env.status())) {
     // An auditor may not write to lock.mdb: safe while nobody else has it open.
     NIMBUS_RETURN_IF_ERROR(CheckNoLockHolder(directory));
@@ -161,9 +175,8 @@ absl::Status Environment::OpenFiles(const std::string& directory, const Options&
   return absl::OkStatus();
 }
 
-absl::Status Environment::OpenTables() {
+absl::Status Environment::OpenTables(bool create) {
   NIMBUS_ASSIGN_OR_RETURN(lmdb::Transaction txn, read_only_ ? BeginRead() : BeginWrite());
-  const bool create = !read_only_;
   NIMBUS_ASSIGN_OR_RETURN(tables_.meta, txn.OpenTable("meta", false, create));
   NIMBUS_ASSIGN_OR_RETURN(tables_.records, txn.OpenTable("records", true, create));
   NIMBUS_ASSIGN_OR_RETURN(tables_.bodies, txn.OpenTable("bodies", true, create));
@@ -268,7 +281,7 @@ absl::StatusOr<Frame> Environment::ReadFrame(const lmdb::Transaction& txn,
                                              uint64_t sequence) const {
   NIMBUS_ASSIGN_OR_RETURN(const uint64_t key, FindFrameKey(txn, sequence));
   NIMBUS_ASSIGN_OR_RETURN(const auto value, txn.Get(tables_.records, KeyOf(key)));
-  NIMBUS_CHECK(value.has_value());
+  if (!value.has_value()) return Error(Code::kDataLoss, "no frame holds record {}", sequence);
   absl::StatusOr<Frame> frame = Frame::Decode(*value);
   if (!frame.ok()) return schema::Annotate(frame.status(), fmt::format("record {}", key));
   if (frame->first_sequence() != key || frame->header().journal != journal_id_.bytes) {

@@ -80,7 +80,7 @@ class Environment {
  private:
   Environment() = default;
   absl::Status OpenFiles(const std::string& directory, const Options& options);
-  absl::Status OpenTables();
+  absl::Status OpenTables(bool create);
   absl::Status CreateJournal(const Options& options);
   absl::Status ReadMeta();
   absl::StatusOr<uint64_t> FindFrameKey(const lmdb::Transaction& txn, uint64_t sequence) const;

@@ -69,7 +69,7 @@ absl::StatusOr<StoreLayout> ParseCurrent(const std::string& path, const std::str
   std::istringstream in(text);
   std::string word, generation;
   uint32_t format = 0;
-  if (!(in >> word >> format) || word != kMagicWord) {
+  if (!(in >> word >> format) || word != kMagicWord || format == 0) {
     return Error(Code::kInvalidArgument, "{}: not a Nimbus store", path);
   }
   if (format > kFormatVersion) {
@@ -126,9 +126,7 @@ absl::StatusOr<StoreLayout> FindStore(const std::string& path) {
   const std::string current = path + "/" + kCurrent;
   std::ifstream file(current, std::ios::binary);
   if (!file) {
-    const int error = errno;
-    std::error_code ignored;
-    if (error != ENOENT || !fs::exists(path, ignored)) return StatusOfErrno(error, current);
+    if (errno != ENOENT) return StatusOfErrno(errno, current);
     return Error(Code::kNotFound, "{}: not a Nimbus store (no {} in it)", path, kCurrent);
   }
   std::string text(4096, '\0');
@@ -141,8 +139,9 @@ absl::StatusOr<StoreLayout> CreateStore(const std::string& path) {
   absl::StatusOr<StoreLayout> found = FindStore(path);
   if (found.ok() || !absl::IsNotFound(found.status())) return found;
   std::error_code error;
-  fs::create_directories(path, error);
+  const bool made = fs::create_directories(path, error);
   if (error) return StatusOfErrno(error.value(), path);
+  if (made) NIMBUS_RETURN_IF_ERROR(SyncDirectory(path + "/.."));
   NIMBUS_ASSIGN_OR_RETURN(const bool free, HoldsOnlyUnfinishedStore(path));
   if (!free) {
     // Another process may have completed the store since we looked.
@@ -164,27 +163,40 @@ absl::Status CompleteStore(const std::string& path, const StoreLayout& layout) {
                                      fs::path(layout.journal_directory).filename().string())));
   const std::string current = path + "/" + kCurrent;
   if (rename(written.c_str(), current.c_str()) != 0) {
-    // ENOENT: another process that made the same store renamed it first.
-    if (errno != ENOENT || !fs::exists(current)) return StatusOfErrno(errno, current);
+    return StatusOfErrno(errno, current);
   }
   return SyncDirectory(path);
 }
 
-absl::Status PrepareLmdbFiles(const std::string& directory) {
+absl::Status CheckDataFile(const std::string& directory) {
+  const std::string data = directory + "/data.mdb";
+  struct stat info;
+  if (stat(data.c_str(), &info) != 0) {
+    if (errno != ENOENT) return StatusOfErrno(errno, data);
+    return Error(Code::kDataLoss, "{}: missing", data);
+  }
+  if (info.st_size >= kDataFileBytesMin) return absl::OkStatus();
+  return Error(Code::kDataLoss, "{}: cut off, {} bytes are left", data, info.st_size);
+}
+
+absl::Status PrepareLockFile(const std::string& directory) {
   // LMDB maps lock.mdb before its blocks exist; on a full disk touching it
   // would be a SIGBUS. EOPNOTSUPP: the file system can't, and LMDB must do.
   const std::string lock = directory + "/lock.mdb";
-  const Descriptor lock_file(lock, O_RDWR | O_CREAT);
-  if (!lock_file.ok()) return StatusOfErrno(errno, lock);
-  if (fallocate(lock_file.get(), 0, 0, kLockFileBytes) != 0 && errno != EOPNOTSUPP) {
+  const Descriptor file(lock, O_RDWR | O_CREAT);
+  if (!file.ok()) return StatusOfErrno(errno, lock);
+  if (fallocate(file.get(), 0, 0, kLockFileBytes) != 0 && errno != EOPNOTSUPP) {
     return StatusOfErrno(errno, lock);
   }
+  return absl::OkStatus();
+}
+
+absl::Status RemoveStump(const std::string& directory) {
   // A creation cut off by a full disk leaves a stump that LMDB would refuse for ever.
   const std::string data = directory + "/data.mdb";
   struct stat info;
-  if (stat(data.c_str(), &info) == 0 && info.st_size > 0 && info.st_size < kDataFileBytesMin) {
-    if (truncate(data.c_str(), 0) != 0) return StatusOfErrno(errno, data);
-  }
+  if (stat(data.c_str(), &info) != 0 || info.st_size >= kDataFileBytesMin) return absl::OkStatus();
+  if (info.st_size > 0 && truncate(data.c_str(), 0) != 0) return StatusOfErrno(errno, data);
   return absl::OkStatus();
 }
 

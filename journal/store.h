@@ -25,12 +25,20 @@ absl::StatusOr<StoreLayout> FindStore(const std::string& path);
 // a store whose creation was cut off.
 absl::StatusOr<StoreLayout> CreateStore(const std::string& path);
 
-// Makes a created store one: writes and syncs CURRENT. Safe to repeat, and for
-// several processes at once.
+// Makes a created store one: writes and syncs CURRENT. Safe to repeat, by one
+// process at a time.
 absl::Status CompleteStore(const std::string& path, const StoreLayout& layout);
 
-// To be called before LMDB opens `directory`, under the turn lock.
-absl::Status PrepareLmdbFiles(const std::string& directory);
+// DataLoss when the LMDB environment in `directory` has no data, or less than
+// any has.
+absl::Status CheckDataFile(const std::string& directory);
+
+// To be called before LMDB opens `directory`: gives lock.mdb its blocks.
+absl::Status PrepareLockFile(const std::string& directory);
+
+// To be called before LMDB makes the environment in `directory`, under the turn
+// lock: removes what a creation that was cut off left of data.mdb.
+absl::Status RemoveStump(const std::string& directory);
 
 // FailedPrecondition when a process has the environment in `directory` open.
 absl::Status CheckNoLockHolder(const std::string& directory);
