@@ -88,7 +88,10 @@ Encoded EncodeStored(std::span<const uint8_t> plain, std::span<const uint8_t> ba
 
 absl::StatusOr<Bytes> DecodeStored(Codec codec, std::span<const uint8_t> stored,
                                    std::span<const uint8_t> base) {
-  if (codec == Codec::kRaw) return Bytes(stored.begin(), stored.end());
+  if (codec == Codec::kRaw) {
+    if (stored.size() > kBodyBytesMax) return absl::DataLossError("body is over the limit");
+    return Bytes(stored.begin(), stored.end());
+  }
   ZSTD_frameHeader header;
   if (ZSTD_getFrameHeader(&header, stored.data(), stored.size()) != 0 ||
       header.frameContentSize > kBodyBytesMax) {  // also when the size is unknown

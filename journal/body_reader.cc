@@ -19,7 +19,7 @@ void BodyCache::Insert(uint64_t sequence, PlainBody body) {
   bytes_ += body.bytes->size();
   uses_.push_front(sequence);
   slots_.emplace(sequence, Slot{std::move(body), uses_.begin()});
-  while (bytes_ > bytes_max_ && uses_.size() > 1) {
+  while (bytes_ > bytes_max_) {
     const auto oldest = slots_.find(uses_.back());
     bytes_ -= oldest->second.body.bytes->size();
     slots_.erase(oldest);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "nimbus/schema/check.h"
+#include "nimbus/schema/digest.h"
 #include "nimbus/schema/status.h"
 
 namespace nimbus::journal {
@@ -36,6 +37,7 @@ absl::Status Refuse(const Entity& entity, std::string_view rule) {
 }
 
 constexpr uint8_t kHasLastAppend = 0x80;  // in the state byte
+constexpr size_t kNameKeyBytesMax = 511;  // LMDB's limit
 
 }  // namespace
 
@@ -51,6 +53,11 @@ Bytes MakeNameKey(EntityKind kind, std::string_view scope, std::string_view name
   key.insert(key.end(), scope.begin(), scope.end());
   key.push_back(0);
   key.insert(key.end(), name.begin(), name.end());
+  if (key.size() <= kNameKeyBytesMax) return key;
+  const schema::Digest digest =
+      schema::Blake2b256({reinterpret_cast<const char*>(key.data()) + 1, key.size() - 1});
+  key = {static_cast<uint8_t>(kind), 0};
+  key.insert(key.end(), digest.begin(), digest.end());
   return key;
 }
 
@@ -267,6 +274,10 @@ absl::StatusOr<Entity*> Changes::StoreSource(const Context& context) {
   if (event.first() != source->state.steps) {
     return Error(Code::kAborted, "{} holds {} records, not {}",
                  Describe(EntityKind::source, context.stream), source->state.steps, event.first());
+  }
+  if (event.count() > UINT32_MAX - source->state.steps) {
+    return Error(Code::kInvalidArgument, "{} holds {} records and can't hold {} more",
+                 Describe(EntityKind::source, context.stream), source->state.steps, event.count());
   }
   source->state.steps += event.count();
   return source;

@@ -67,7 +67,8 @@ struct Entity {
 Bytes EncodeEntity(const Entity& entity);
 absl::StatusOr<Entity> DecodeEntity(std::span<const uint8_t> key, std::span<const uint8_t> value);
 
-// Key in the names table: kind, scope, 0x00, name.
+// Key in the names table: kind, scope, 0x00, name; where LMDB takes no key so
+// long, kind, 0x00, BLAKE2b-256 of scope, 0x00, name.
 Bytes MakeNameKey(schema::fb::EntityKind kind, std::string_view scope, std::string_view name);
 
 absl::StatusOr<std::optional<Entity>> FindEntity(const lmdb::Transaction& txn,
