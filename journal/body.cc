@@ -179,6 +179,7 @@ absl::StatusOr<std::vector<BodyEntry>> ParseBodyFrame(std::span<const uint8_t> f
   std::vector<BodyEntry> parsed(count);
   for (BodyEntry& entry : parsed) {
     if (!ParseEntry(&entries, &data, first_sequence, &entry)) return malformed;
+    if (&entry != &parsed.front() && entry.sequence <= (&entry - 1)->sequence) return malformed;
   }
   if (!entries.empty() || !data.empty()) return malformed;
   return parsed;

@@ -1,6 +1,8 @@
 #include "lmdb_env.h"
 
 #include <lmdb.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -58,6 +60,47 @@ MDB_val ValueOf(View view) {
 
 View ViewOf(const MDB_val& value) { return MakeView(value.mv_data, value.mv_size); }
 
+// What the last transaction says the file is long, and what it is.
+absl::Status ReadLengths(MDB_env* env, off_t* said, off_t* found) {
+  MDB_envinfo info;
+  MDB_stat table;
+  mdb_filehandle_t file;
+  NIMBUS_RETURN_IF_ERROR(StatusOf(mdb_env_info(env, &info), "read environment"));
+  NIMBUS_RETURN_IF_ERROR(StatusOf(mdb_env_stat(env, &table), "read environment"));
+  NIMBUS_RETURN_IF_ERROR(StatusOf(mdb_env_get_fd(env, &file), "read environment"));
+  struct stat status;
+  if (fstat(file, &status) != 0) return StatusOf(errno, "data.mdb");
+  *said = static_cast<off_t>((info.me_last_pgno + 1) * table.ms_psize);
+  *found = status.st_size;
+  return absl::OkStatus();
+}
+
+// LMDB reads its file through a map, where a page beyond the end is a SIGBUS,
+// not an error. A file that was cut off gets zeros for what it lost, which LMDB
+// and we find to be no pages; so does one whose last transaction freed pages at
+// the end before they were ever written, which is no damage. A reader can't do
+// that, nor tell the two apart.
+absl::Status CoverAllPages(MDB_env* env, bool read_only) {
+  off_t said = 0, found = 0;
+  NIMBUS_RETURN_IF_ERROR(ReadLengths(env, &said, &found));
+  if (found >= said) return absl::OkStatus();
+  if (read_only) {
+    return Error(absl::StatusCode::kDataLoss,
+                 "data.mdb ends after {} of {} bytes; if a writer can open it, nothing is lost",
+                 found, said);
+  }
+  MDB_txn* txn = nullptr;  // so that nobody else makes it longer meanwhile
+  NIMBUS_RETURN_IF_ERROR(StatusOf(mdb_txn_begin(env, nullptr, 0, &txn), "begin transaction"));
+  mdb_filehandle_t file;
+  absl::Status status = ReadLengths(env, &said, &found);
+  if (status.ok()) status = StatusOf(mdb_env_get_fd(env, &file), "read environment");
+  if (status.ok() && found < said && ftruncate(file, said) != 0) {
+    status = StatusOf(errno, "extend data.mdb");
+  }
+  mdb_txn_abort(txn);
+  return status;
+}
+
 unsigned FlagsOf(const EnvOptions& options) {
   unsigned flags = MDB_NOTLS | MDB_NORDAHEAD;
   if (options.read_only) flags |= MDB_RDONLY;
@@ -77,7 +120,10 @@ absl::StatusOr<std::unique_ptr<Env>> Env::Open(const std::string& path, const En
     NIMBUS_RETURN_IF_ERROR(StatusOf(mdb_env_set_maxdbs(raw, options.tables_max), "set tables"));
     NIMBUS_RETURN_IF_ERROR(StatusOf(mdb_env_set_mapsize(raw, map_bytes), "set map size"));
     const int error = mdb_env_open(raw, path.c_str(), FlagsOf(options), 0644);
-    if (error == MDB_SUCCESS) return env;
+    if (error == MDB_SUCCESS) {
+      NIMBUS_RETURN_IF_ERROR(CoverAllPages(raw, options.read_only));
+      return env;
+    }
     // Address space may be limited (ulimit -v, sanitizers): ask for less.
     constexpr size_t kMapBytesMin = size_t{64} << 20;
     if (error != ENOMEM || map_bytes <= kMapBytesMin) {

@@ -192,6 +192,15 @@ TEST(BodyFrameTest, RefusesTruncationAtEveryLengthAndTrailingBytes) {
   EXPECT_THAT(ParseBodyFrame(frame, 10), StatusIs(Code::kDataLoss));
 }
 
+TEST(BodyFrameTest, RefusesEntriesOutOfOrder) {
+  for (const uint64_t second : {11, 12}) {
+    BodyFrameBuilder builder(10);
+    builder.Add(12, std::nullopt, Body(5));
+    builder.Add(second, std::nullopt, Body(5));
+    EXPECT_THAT(ParseBodyFrame(builder.Finish(), 10), StatusIs(Code::kDataLoss)) << second;
+  }
+}
+
 TEST(BodyFrameTest, RefusesEntriesThatLie) {
   BodyFrameBuilder builder(10);
   builder.Add(10, std::nullopt, Body(30));

@@ -9,9 +9,24 @@ namespace nimbus::journal {
 namespace {
 
 using schema::NewUuid;
+using schema::fb::Id;
+using schema::fb::ImportFinishedT;
+using schema::fb::ImportStartedT;
+using schema::fb::JournalCreatedT;
+using schema::fb::OperationCancelledT;
+using schema::fb::OperationCompletedT;
+using schema::fb::OperationCreatedT;
+using schema::fb::OperationFailedT;
+using schema::fb::OperationPlannedT;
+using schema::fb::OperationStartedT;
+using schema::fb::SessionStartedT;
+using schema::fb::SourceStoredT;
+using schema::fb::StepCancelledT;
+using schema::fb::StepCompletedT;
+using schema::fb::StepFailedT;
+using schema::fb::StepStartedT;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-using namespace schema::fb;  // NOLINT: the names of all events
 
 Event SourceEvent(const Uuid& source, uint64_t first, uint32_t count) {
   SourceStoredT stored;
