@@ -1,7 +1,5 @@
 #include "tools/import/importer.h"
 
-#include <sodium.h>
-
 #include <algorithm>
 #include <memory>
 #include <optional>
@@ -13,6 +11,7 @@
 #include "nimbus/schema/status.h"
 #include "tools/import/appender.h"
 #include "tools/import/format.h"
+#include "tools/import/parts.h"
 #include "tools/import/stored.h"
 #include "tools/import/text.h"
 
@@ -28,39 +27,12 @@ using schema::MakeEvent;
 using schema::Uuid;
 using schema::fb::EntityKind;
 
-// Records are stored together up to about this size, so that the events made of
-// them have a base that is near and small.
-constexpr size_t kPartBytes = 128u << 10;
-// A record larger than this is stored in pieces of it.
-constexpr size_t kPieceBytes = 1u << 20;
-
 std::unique_ptr<schema::fb::Id> Fb(const Uuid& id) {
   return std::make_unique<schema::fb::Id>(id.ToFb());
 }
 
 std::unique_ptr<schema::fb::Digest> Fb(const schema::Digest& digest) {
   return std::make_unique<schema::fb::Digest>(schema::ToFb(digest));
-}
-
-std::string Base64(std::string_view bytes) {
-  std::string text(sodium_base64_ENCODED_LEN(bytes.size(), sodium_base64_VARIANT_ORIGINAL), '\0');
-  sodium_bin2base64(text.data(), text.size(), reinterpret_cast<const unsigned char*>(bytes.data()),
-                    bytes.size(), sodium_base64_VARIANT_ORIGINAL);
-  text.pop_back();  // the terminator
-  return text;
-}
-
-// What was left out of the file, whole; empty when nothing was.
-std::string GapsOf(const Source& source) {
-  if (source.skipped.empty()) return {};
-  Json::Array gaps;
-  for (const SkippedLine& line : source.skipped) {
-    gaps.push_back(Json::MakeObject({{"line", Json::Uint(line.line)},
-                                     {"before_record", Json::Uint(line.before_record)},
-                                     {"reason", Json::String(line.reason)},
-                                     {"base64", Json::String(Base64(line.bytes))}}));
-  }
-  return Json::MakeObject({{"skipped", Json::MakeArray(std::move(gaps))}}).Dump();
 }
 
 template <typename Number>
@@ -121,8 +93,6 @@ class Import {
   void Start();
   void Push(Event event, const Item& item, std::optional<int64_t> occurred_at_us);
   absl::Status StoreUpTo(uint64_t record);
-  absl::Status StorePart();
-  std::optional<Uuid> OperationAt(uint64_t record, uint64_t* end) const;
   absl::Status StartSession(const Session& session);
   void UpdateSession(const Session& session);
   absl::StatusOr<Progress*> Find(const Item& item);
@@ -149,10 +119,9 @@ class Import {
   Uuid id_;
   std::string key_;
   StoredSource stored_;
-  bool started_ = false;  // ImportStarted is in the batch or behind it
-  uint64_t next_ = 0;     // first record not stored
-  size_t offset_ = 0;     // of record next_, what is
-  double share_ = 0;      // of the script, played
+  bool started_ = false;             // ImportStarted is in the batch or behind it
+  std::optional<PartCutter> parts_;  // of what is not stored yet
+  double share_ = 0;                 // of the script, played
   std::map<Uuid, StoredSession> sessions_;
   std::map<std::pair<size_t, size_t>, Progress> operations_;
 };
@@ -169,7 +138,7 @@ absl::Status Import::Go(const std::string& key, ImportReport* report) {
     const uint64_t before = appender_.events();
     NIMBUS_RETURN_IF_ERROR(appender_.Flush(false));
     if (options_.progress && appender_.events() != before)
-      options_.progress(next_, source_.records.size());
+      options_.progress(parts_->next(), source_.records.size());
   }
   return Finish();
 }
@@ -184,10 +153,10 @@ absl::Status Import::ReadStored() {
                  source_.records[index].line, key_, id_.ToString());
   };
   NIMBUS_ASSIGN_OR_RETURN(stored_, ReadStoredSource(journal_, id_, compare));
-  next_ = stored_.records;
-  offset_ = stored_.partial.size();
-  if (next_ < source_.records.size() && !source_.records[next_].text.starts_with(stored_.partial))
-    return compare(next_, stored_.partial);
+  const uint64_t next = stored_.records;
+  if (next < source_.records.size() && !source_.records[next].text.starts_with(stored_.partial))
+    return compare(next, stored_.partial);
+  parts_.emplace(source_, run_, next, stored_.partial.size());
   appender_.SetVersion(id_, stored_.version);
   appender_.AddStoredParts(stored_.parts);
   return absl::OkStatus();
@@ -214,62 +183,15 @@ void Import::Push(Event event, const Item& item, std::optional<int64_t> occurred
   appender_.Add(std::move(event), item.record, share_);
 }
 
-// The operation whose records `record` is among, and where these end; without
-// one, where the next begins.
-std::optional<Uuid> Import::OperationAt(uint64_t record, uint64_t* end) const {
-  *end = source_.records.size();
-  for (const Session& session : run_.sessions) {
-    for (const Operation& operation : session.operations) {
-      if (operation.first_record <= record && record < operation.end_record) {
-        *end = operation.end_record;
-        return OperationId(run_, session, operation.source_id);
-      }
-      if (operation.first_record > record) *end = std::min(*end, operation.first_record);
-    }
-  }
-  return std::nullopt;
-}
-
 absl::Status Import::StoreUpTo(uint64_t record) {
-  while (next_ <= record && next_ < source_.records.size()) {
+  while (parts_->next() <= record && parts_->next() < source_.records.size()) {
     Start();
-    NIMBUS_RETURN_IF_ERROR(StorePart());
+    Part part = parts_->Cut();
+    Event event = MakeEvent(EntityKind::source, id_, std::move(part.payload));
+    event.body.source.assign(part.bytes.begin(), part.bytes.end());
+    appender_.AddPart(std::move(event), part.first, part.count);
     NIMBUS_RETURN_IF_ERROR(appender_.Flush(false));
   }
-  return absl::OkStatus();
-}
-
-// The next records of one operation, as many as make a part; or a piece.
-absl::Status Import::StorePart() {
-  schema::fb::SourceStoredT payload;
-  uint64_t end = 0;
-  if (const std::optional<Uuid> about = OperationAt(next_, &end)) payload.about = Fb(*about);
-  payload.first = next_;
-  std::string bytes;
-  const std::string_view first = source_.records[next_].text.substr(offset_);
-  if (first.size() > kPieceBytes) {
-    bytes = first.substr(0, kPieceBytes);
-    offset_ += kPieceBytes;
-  } else {
-    bytes = first;
-    offset_ = 0;
-    payload.count = 1;
-    // The end of a record that began in pieces is a part by itself.
-    const bool alone = first.size() != source_.records[next_].text.size();
-    while (!alone && next_ + payload.count < end) {
-      const std::string_view text = source_.records[next_ + payload.count].text;
-      if (bytes.size() + 1 + text.size() > kPartBytes) break;
-      bytes += '\n';
-      bytes += text;
-      ++payload.count;
-    }
-  }
-  const uint64_t at = next_;
-  const uint64_t count = payload.count;
-  next_ += count;
-  Event event = MakeEvent(EntityKind::source, id_, std::move(payload));
-  event.body.source.assign(bytes.begin(), bytes.end());
-  appender_.AddPart(std::move(event), at, count);
   return absl::OkStatus();
 }
 
@@ -426,7 +348,7 @@ absl::Status Import::EndStep(const Item& item, Progress* progress) {
   checkpoint.occurred_at_us = step.ended_at_us;
   // It repeats the part of the source before it; a large one more of the
   // checkpoint before it.
-  const bool large = std::exchange(stored.checkpoint_bytes, stored.state->bytes()) > kPartBytes;
+  const bool large = std::exchange(stored.checkpoint_bytes, stored.state->bytes()) > kPartBytesMax;
   stored.state->MarkCheckpoint();
   if (large) {
     appender_.Add(std::move(checkpoint));
@@ -478,7 +400,7 @@ absl::Status Import::Finish() {
   const uint64_t records = source_.records.size();
   NIMBUS_RETURN_IF_ERROR(StoreUpTo(records - 1));
   // A shorter snapshot of what is there tells nothing new, gaps included.
-  const bool shorter = next_ > records;
+  const bool shorter = parts_->next() > records;
   const bool gaps_known = gaps_ == stored_.gaps || shorter;
   if (!started_ && stored_.finished && gaps_known) return absl::OkStatus();
   Start();
@@ -486,7 +408,7 @@ absl::Status Import::Finish() {
     for (const Session& session : run_.sessions) UpdateSession(session);
   }
   schema::fb::ImportFinishedT payload;
-  payload.records = next_;
+  payload.records = parts_->next();
   Event event = MakeEvent(EntityKind::source, id_, std::move(payload));
   event.body.context = gaps_;
   appender_.Add(std::move(event));

@@ -178,5 +178,24 @@ TEST(GrowingDocument, IsSeveralSourcesOfOneOperation) {
   EXPECT_GT(grown_files, 2u);
 }
 
+TEST(RecordedStore, HoldsAllRunsInHalfOfTheirFiles) {
+  NIMBUS_SHARED_OR_SKIP(runs, "data/runs");
+  TestJournal journal;
+  uint64_t raw_bytes = 0;
+  for (const std::string& file :
+       test::RecordedNames({"claude-code/", "codex-rollout/", "sregym-trace/", "swe-agent-traj/",
+                            "mini-swe-agent/"})) {
+    const auto report = ImportFile(*journal, RecordedPath(file), {.source = {.keep_going = true}});
+    ASSERT_THAT(report, test::IsOk()) << file;
+    raw_bytes += std::filesystem::file_size(RecordedPath(file));
+  }
+  const Content content = journal.ReadAll();
+  EXPECT_GT(content.sources.size(), 90u);
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const journal::Stat stat, journal->GetStat());
+  RecordProperty("file_bytes", std::to_string(raw_bytes));
+  RecordProperty("journal_bytes", std::to_string(stat.bytes_used));
+  EXPECT_LT(stat.bytes_used, raw_bytes / 2);
+}
+
 }  // namespace
 }  // namespace nimbus::tools::import
