@@ -94,13 +94,10 @@ class Reader {
  public:
   explicit Reader(const Source& source) : source_(source) {}
 
-  absl::StatusOr<Run> Read() {
+  Run Read() {
     run_.format = "claude-code";
-    for (index_ = 0; index_ < source_.records.size(); ++index_) {
-      NIMBUS_RETURN_IF_ERROR(
-          schema::Annotate(ReadRecord(source_.records[index_].value),
-                           fmt::format("{}: line {}", source_.name, source_.records[index_].line)));
-    }
+    for (index_ = 0; index_ < source_.records.size(); ++index_)
+      ReadRecord(source_.records[index_].value);
     return Finish();
   }
 
@@ -115,9 +112,9 @@ class Reader {
     size_t turn, step;
   };
 
-  absl::Status ReadRecord(const Json& record);
-  absl::Status ReadUser(const Json& record);
-  absl::Status ReadAssistant(const Json& record);
+  void ReadRecord(const Json& record);
+  void ReadUser(const Json& record);
+  void ReadAssistant(const Json& record);
   void ReadSystem(const Json& record);
   void ReadProgress(const Json& record);
   void Prompt(const Json& record, const Json& content);
@@ -149,13 +146,13 @@ class Reader {
   std::set<std::string, std::less<>> seen_;                    // uuids of records
 };
 
-absl::Status Reader::ReadRecord(const Json& record) {
+void Reader::ReadRecord(const Json& record) {
   const std::string_view type = record.StringOr("type");
   if (type == "summary") name_ = std::string(record.StringOr("summary", name_));
   if (type == "ai-title") name_ = std::string(record.StringOr("aiTitle", name_));
-  if (record.StringOr("sessionId").empty()) return absl::OkStatus();
+  if (record.StringOr("sessionId").empty()) return;
   const std::string_view uuid = record.StringOr("uuid");
-  if (!uuid.empty() && !seen_.emplace(uuid).second) return absl::OkStatus();  // written again
+  if (!uuid.empty() && !seen_.emplace(uuid).second) return;  // written again
   if (Flag(record, "isSidechain")) {
     const auto parent = turn_of_record_.find(record.StringOr("parentUuid"));
     if (parent != turn_of_record_.end())
@@ -167,7 +164,6 @@ absl::Status Reader::ReadRecord(const Json& record) {
   if (type == "assistant") return ReadAssistant(record);
   if (type == "system") ReadSystem(record);
   if (type == "progress") ReadProgress(record);
-  return absl::OkStatus();
 }
 
 size_t Reader::SessionOf(const Json& record) {
@@ -246,11 +242,9 @@ void Reader::AddInput(Chat& turn, const Json& record, const Json& content) {
   turn.EndStep(index, Lifecycle::kCompleted, index_, Time(record));
 }
 
-absl::Status Reader::ReadUser(const Json& record) {
+void Reader::ReadUser(const Json& record) {
   const Json* content = record.FindPath({"message", "content"});
-  if (content == nullptr)
-    return schema::Error(absl::StatusCode::kInvalidArgument,
-                         "a record of type 'user' without message.content");
+  if (content == nullptr) return;  // no shape we know: kept as it is
   if (HasBlock(*content, "tool_result")) {
     for (const Json& block : content->array()) {
       if (block.StringOr("type") == "tool_result") {
@@ -259,19 +253,18 @@ absl::Status Reader::ReadUser(const Json& record) {
         turns_[TurnOf(record)].pending.push_back(Message("user", Json::MakeArray({block})));
       }
     }
-    return absl::OkStatus();
+    return;
   }
   if (Flag(record, "isMeta")) {
     const bool open = main_ && !turns_[*main_].ended && !Flag(record, "isSidechain");
     (open ? turns_[*main_].pending : pending_).push_back(Message("user", *content));
-    return absl::OkStatus();
+    return;
   }
   if (ContentText(*content).starts_with(kInterrupted)) {
     Interrupt(record, *content);
   } else {
     Prompt(record, *content);
   }
-  return absl::OkStatus();
 }
 
 // A prompt begins a turn, unless it is part of the same one: what the client
@@ -317,21 +310,20 @@ void Reader::Synthetic(const Json& record, const Json& message) {
   turn.pending.push_back(Message("assistant", *content));
 }
 
-absl::Status Reader::ReadAssistant(const Json& record) {
+void Reader::ReadAssistant(const Json& record) {
   const Json* message = record.Find("message");
   const Json* content = message == nullptr ? nullptr : message->Find("content");
   const std::string id(message == nullptr ? "" : message->StringOr("id"));
   if (content == nullptr || !content->IsArray() || id.empty())
-    return schema::Error(absl::StatusCode::kInvalidArgument,
-                         "a record of type 'assistant' without message.id or message.content");
+    return;  // no shape we know: kept as it is
   if (message->StringOr("model") == kSynthetic) {
     Synthetic(record, *message);
-    return absl::OkStatus();
+    return;
   }
   auto known = messages_.find(id);
   const bool open =
       known != messages_.end() && turns_[known->second.turn].open_message == known->second.step;
-  if (known != messages_.end() && !open) return absl::OkStatus();  // written again, later
+  if (known != messages_.end() && !open) return;  // written again, later
   const size_t index = open ? known->second.turn : TurnOf(record);
   Chat& turn = turns_[index];
   turn_of_record_[std::string(record.StringOr("uuid"))] = index;
@@ -352,7 +344,6 @@ absl::Status Reader::ReadAssistant(const Json& record) {
   for (const Json& block : content->array()) {
     if (block.StringOr("type") == "tool_use") ToolCall(record, block, index);
   }
-  return absl::OkStatus();
 }
 
 // Takes the blocks of one more record into the open message.

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "nimbus/schema/clock.h"
@@ -148,6 +149,7 @@ class Reader {
   std::vector<Json> pending_;                             // messages before the task is known
   std::optional<uint64_t> task_record_;                   // of a task_started not yet taken
   std::string task_id_;
+  std::set<std::string, std::less<>> task_ids_;  // taken
   std::string model_;
   Usage total_;
   std::string counted_;  // the last token_count
@@ -200,7 +202,7 @@ Reader::Task& Reader::NewTask(std::string name, std::string input) {
   Task task;
   const uint64_t first = task_record_.value_or(index_);
   std::string id = std::exchange(task_id_, {});
-  if (id.empty()) id = fmt::format("record {}", first);
+  if (id.empty() || !task_ids_.insert(id).second) id += fmt::format("record {}", first);
   task.Begin(std::move(id), index_, now_us_);
   task.operation.first_record = first;
   task.operation.name = std::move(name);

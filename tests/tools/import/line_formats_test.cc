@@ -190,6 +190,18 @@ TEST_F(ClaudeCode, EndsTheTurnWhereItsDurationIsSaid) {
   EXPECT_EQ(operation.steps[2].status, Lifecycle::kFailed);
 }
 
+// Every release brings records of other shapes: they are no reason to refuse a session.
+TEST_F(ClaudeCode, PassesOverRecordsOfUnknownShape) {
+  User(R"("go")");
+  Add("user", R"("message":null)");
+  Add("assistant", R"("message":{"role":"assistant","content":"as text, without an id"})");
+  Add("system", R"("subtype":7)");
+  Assistant("m", R"({"type":"text","text":"done"})");
+  const Session& session = Read();
+  ASSERT_THAT(session.operations, SizeIs(1));
+  EXPECT_THAT(session.operations[0].steps, SizeIs(2));
+}
+
 TEST_F(ClaudeCode, KeepsTheSummaryOfALongConversationInItsTurn) {
   User(R"("go")");
   Assistant("m", R"({"type":"text","text":"long"})");
