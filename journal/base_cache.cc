@@ -13,7 +13,7 @@ BaseCache::BaseCache(const Environment& environment, size_t bytes_max)
     : bytes_max_(bytes_max), reader_(environment, bytes_max / 2) {}
 
 std::optional<Base> BaseCache::ForNext(const ChainKey& key) {
-  const absl::MutexLock lock(&mu_);
+  const schema::MutexLock lock(&mu_);
   const auto it = chains_.find(key);
   if (it == chains_.end()) return std::nullopt;
   const uint64_t wanted = WithoutLowestBit(it->second.count);
@@ -30,7 +30,7 @@ size_t BaseCache::BytesOf(const Chain& chain) {
 }
 
 void BaseCache::Add(const ChainKey& key, Base base) {
-  const absl::MutexLock lock(&mu_);
+  const schema::MutexLock lock(&mu_);
   const auto [it, is_new] = chains_.try_emplace(key);
   Chain& chain = it->second;
   if (is_new) {
@@ -57,7 +57,7 @@ void BaseCache::Add(const ChainKey& key, Base base) {
 }
 
 absl::StatusOr<Base> BaseCache::Read(uint64_t sequence) {
-  const absl::MutexLock lock(&mu_);
+  const schema::MutexLock lock(&mu_);
   NIMBUS_ASSIGN_OR_RETURN(const std::optional<PlainBody> plain, reader_.Read(sequence));
   if (!plain.has_value()) {
     return schema::Error(absl::StatusCode::kNotFound, "record {} has no body", sequence);

@@ -18,10 +18,10 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "body_reader.h"
 #include "nimbus/schema/events_generated.h"
 #include "nimbus/schema/id.h"
+#include "nimbus/schema/mutex.h"
 
 namespace nimbus::journal {
 
@@ -55,7 +55,7 @@ class BaseCache {
   static size_t BytesOf(const Chain& chain);
 
   const size_t bytes_max_;
-  absl::Mutex mu_;
+  schema::Mutex mu_;
   size_t bytes_ ABSL_GUARDED_BY(mu_) = 0;
   std::map<ChainKey, Chain> chains_ ABSL_GUARDED_BY(mu_);
   std::list<ChainKey> uses_ ABSL_GUARDED_BY(mu_);  // the front was used last

@@ -23,23 +23,23 @@ CommitQueue::CommitQueue(const Environment& environment, const Options& options,
 
 CommitQueue::~CommitQueue() {
   {
-    const absl::MutexLock lock(&mu_);
+    const schema::MutexLock lock(&mu_);
     closing_ = true;
     arrived_.Signal();
     room_.SignalAll();
   }
   writer_.join();
-  const absl::MutexLock lock(&mu_);
+  const schema::MutexLock lock(&mu_);
   while (visits_ > 0) left_.Wait(&mu_);
 }
 
 CommitQueue::Visit::Visit(CommitQueue* queue) : queue_(*queue) {
-  const absl::MutexLock lock(&queue_.mu_);
+  const schema::MutexLock lock(&queue_.mu_);
   ++queue_.visits_;
 }
 
 CommitQueue::Visit::~Visit() {
-  const absl::MutexLock lock(&queue_.mu_);
+  const schema::MutexLock lock(&queue_.mu_);
   if (--queue_.visits_ == 0) queue_.left_.Signal();
 }
 
@@ -53,7 +53,7 @@ bool CommitQueue::HasRoom(size_t records, size_t bytes) const {
 absl::StatusOr<Appended> CommitQueue::Append(std::span<Prepared> events,
                                              const AppendOptions& options) {
   Request request{.events = events, .options = options, .bytes = BytesOf(events)};
-  const absl::MutexLock lock(&mu_);
+  const schema::MutexLock lock(&mu_);
   while (!closing_ && latched_.ok() && !HasRoom(events.size(), request.bytes)) room_.Wait(&mu_);
   if (!latched_.ok()) return latched_;
   if (closing_) return absl::CancelledError("the journal is closing");
@@ -68,7 +68,7 @@ absl::StatusOr<Appended> CommitQueue::Append(std::span<Prepared> events,
 void CommitQueue::Run() {
   for (;;) {
     {
-      const absl::MutexLock lock(&mu_);
+      const schema::MutexLock lock(&mu_);
       while (waiting_.empty() && !closing_) arrived_.Wait(&mu_);
       if (waiting_.empty()) return;
     }
@@ -78,7 +78,7 @@ void CommitQueue::Run() {
 
 // The next append that fits a group already holding so much; nullptr when none does.
 CommitQueue::Request* CommitQueue::Take(size_t records, size_t bytes) {
-  const absl::MutexLock lock(&mu_);
+  const schema::MutexLock lock(&mu_);
   if (waiting_.empty()) return nullptr;
   Request* request = waiting_.front();
   const bool fits = records + request->events.size() <= options_.group_records_max &&
@@ -115,7 +115,7 @@ absl::Status CommitQueue::FillAndCommit(Group* group, std::vector<Request*>* tak
 }
 
 void CommitQueue::Finish(const std::vector<Request*>& requests, const absl::Status& status) {
-  const absl::MutexLock lock(&mu_);
+  const schema::MutexLock lock(&mu_);
   if (absl::IsDataLoss(status)) {
     latched_ = schema::Annotate(status, "the journal takes no more appends; reopen it");
     room_.SignalAll();

@@ -12,8 +12,8 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "group.h"
+#include "nimbus/schema/mutex.h"
 #include "size_signal.h"
 
 namespace nimbus::journal {
@@ -49,7 +49,7 @@ class CommitQueue {
     size_t bytes;
     absl::StatusOr<Appended> result = absl::UnknownError("pending");
     bool done = false;
-    absl::CondVar finished{};
+    schema::CondVar finished{};
   };
 
   void Run();
@@ -68,10 +68,10 @@ class CommitQueue {
   schema::SystemClock system_clock_;
   TileWriter tiles_;
 
-  absl::Mutex mu_;
-  absl::CondVar arrived_;  // for the writer
-  absl::CondVar room_;     // for callers
-  absl::CondVar left_;     // for the destructor
+  schema::Mutex mu_;
+  schema::CondVar arrived_;  // for the writer
+  schema::CondVar room_;     // for callers
+  schema::CondVar left_;     // for the destructor
   std::deque<Request*> waiting_ ABSL_GUARDED_BY(mu_);
   size_t waiting_records_ ABSL_GUARDED_BY(mu_) = 0;
   size_t waiting_bytes_ ABSL_GUARDED_BY(mu_) = 0;

@@ -1,38 +1,37 @@
 #include "size_signal.h"
 
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
+#include <chrono>
 
 namespace nimbus::journal {
 
 void SizeSignal::Notify() {
-  const absl::MutexLock lock(&mu_);
+  const schema::MutexLock lock(&mu_);
   ++generation_;
   changed_.SignalAll();
 }
 
 void SizeSignal::Wake() {
-  const absl::MutexLock lock(&mu_);
+  const schema::MutexLock lock(&mu_);
   ++wakes_;
   ++generation_;
   changed_.SignalAll();
 }
 
 uint64_t SizeSignal::wakes() const {
-  const absl::MutexLock lock(&mu_);
+  const schema::MutexLock lock(&mu_);
   return wakes_;
 }
 
 uint64_t SizeSignal::generation() const {
-  const absl::MutexLock lock(&mu_);
+  const schema::MutexLock lock(&mu_);
   return generation_;
 }
 
 void SizeSignal::Wait(uint64_t generation, int64_t timeout_ms) const {
-  const absl::Time deadline = absl::Now() + absl::Milliseconds(timeout_ms);
-  const absl::MutexLock lock(&mu_);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
+  const schema::MutexLock lock(&mu_);
   while (generation_ == generation) {
-    if (changed_.WaitWithDeadline(&mu_, deadline)) return;
+    if (changed_.WaitUntil(&mu_, deadline)) return;
   }
 }
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
+#include "nimbus/schema/mutex.h"
 
 namespace nimbus::journal {
 
@@ -23,8 +23,8 @@ class SizeSignal {
   void Wait(uint64_t generation, int64_t timeout_ms) const;
 
  private:
-  mutable absl::Mutex mu_;
-  mutable absl::CondVar changed_;
+  mutable schema::Mutex mu_;
+  mutable schema::CondVar changed_;
   uint64_t generation_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t wakes_ ABSL_GUARDED_BY(mu_) = 0;
 };

@@ -150,14 +150,14 @@ TEST_F(TilesTest, HaveThreeLevelsAfterSeventyThousandRecords) {
 
 TEST_F(TilesTest, StayRightWhenTwoProcessesTakeTurns) {
   NIMBUS_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<test::Program> child,
-                              StartChild({"append", store(), "600", "1"}));
+                              StartChild({"append", store(), "300", "1"}));
   ASSERT_THAT(journal_->Append(SessionStarted(session_)), IsOk());
-  for (uint64_t n = 0; n < 600; ++n) {
+  for (uint64_t n = 0; n < 300; ++n) {
     ASSERT_THAT(journal_->Append(SessionUpdated(session_, n)), IsOk());
   }
   NIMBUS_ASSERT_OK_AND_ASSIGN(const test::Finished run, child->Wait());
   EXPECT_EQ(run.exit_code, 0) << run.out << run.err;
-  EXPECT_THAT(journal_->Size(), IsOkAndHolds(1u + 2 * 601u));
+  EXPECT_THAT(journal_->Size(), IsOkAndHolds(1u + 2 * 301u));
   journal_.reset();
   ExpectTilesAgree(store());
 }
