@@ -45,6 +45,14 @@ if(NIMBUS_SANITIZE)
     -fsanitize=${NIMBUS_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(nimbus_flags INTERFACE -fsanitize=${NIMBUS_SANITIZE})
 endif()
+if(NIMBUS_SANITIZE STREQUAL thread)
+  add_library(nimbus_tsan_absl OBJECT ${CMAKE_CURRENT_LIST_DIR}/tsan_absl.cc)
+  target_compile_options(nimbus_tsan_absl PRIVATE -fsanitize=thread -Wno-thread-safety)
+  target_link_libraries(nimbus_tsan_absl PRIVATE absl::status absl::synchronization)
+  # As an option, because a program needs it once, however many libraries ask for it.
+  target_link_options(nimbus_flags INTERFACE $<TARGET_OBJECTS:nimbus_tsan_absl>)
+  add_dependencies(nimbus_flags nimbus_tsan_absl)
+endif()
 
 # nimbus_module(journal SOURCES a.cc … PUBLIC lib … PRIVATE lib …)
 # A library nimbus_journal, nimbus::journal to others, that exports
