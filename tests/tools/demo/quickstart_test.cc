@@ -14,6 +14,7 @@ namespace {
 using test::Finished;
 using test::RunProgram;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class QuickstartTest : public ::testing::Test {
  protected:
@@ -43,6 +44,27 @@ TEST_F(QuickstartTest, RecordsResumesReplaysAndVerifiesTwice) {
     EXPECT_THAT(run.out, HasSubstr("--from-checkpoint"));
     EXPECT_THAT(run.out, HasSubstr("completed"));
   }
+}
+
+TEST_F(QuickstartTest, ImportsTheFilesGiven) {
+  NIMBUS_SHARED_OR_SKIP(file, "data/runs/mini-swe-agent/local.traj.json");
+  const Finished run = Run({file.string()});
+  EXPECT_EQ(run.exit_code, 0) << run.out << run.err;
+  EXPECT_THAT(run.out, HasSubstr("nimbus import"));
+  EXPECT_THAT(run.out, HasSubstr("reproduced operation"));
+  EXPECT_THAT(run.out, Not(HasSubstr("demo-agent")));
+}
+
+TEST_F(QuickstartTest, ShowsTheOtherFilesWhenOneIsRefused) {
+  NIMBUS_SHARED_OR_SKIP(file, "data/runs/mini-swe-agent/local.traj.json");
+  ASSERT_TRUE(test::WriteFile(directory_ / "bad.jsonl", "not JSON\n"));
+  const Finished run = Run({"bad.jsonl", file.string()});
+  EXPECT_EQ(run.exit_code, 65) << run.out << run.err;
+  EXPECT_THAT(run.err, HasSubstr("bad.jsonl"));
+  EXPECT_THAT(run.out, HasSubstr("reproduced operation"));
+
+  const Finished alone = Run({"bad.jsonl"});
+  EXPECT_EQ(alone.exit_code, 65);
 }
 
 TEST_F(QuickstartTest, RefusesWhatItCannotRead) {
