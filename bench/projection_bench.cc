@@ -45,15 +45,15 @@ absl::Status Fill(const std::string& store, uint64_t operations) {
   NIMBUS_ASSIGN_OR_RETURN(auto database, Database::Open(store, options));
   const test::Workload workload(kSeed);
   const Uuid session = workload.SessionId(0);
-  std::vector<journal::Entry> entries;
-  entries.push_back({.event = test::SessionStarted(session)});
+  std::vector<schema::Event> events;
+  events.push_back(test::SessionStarted(session));
   for (uint64_t i = 0; i < operations; ++i) {
     for (schema::Event& event : workload.Operation(i).Events(session)) {
-      entries.push_back({.event = std::move(event)});
+      events.push_back(std::move(event));
     }
-    if (entries.size() < kAppendTogether && i + 1 < operations) continue;
-    NIMBUS_RETURN_IF_ERROR(database->journal().Append(entries).status());
-    entries.clear();
+    if (events.size() < kAppendTogether && i + 1 < operations) continue;
+    NIMBUS_RETURN_IF_ERROR(database->journal().Append(events).status());
+    events.clear();
   }
   return absl::OkStatus();
 }

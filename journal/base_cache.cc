@@ -1,16 +1,11 @@
 #include "base_cache.h"
 
-#include "nimbus/schema/status.h"
-
 namespace nimbus::journal {
 namespace {
 
 uint64_t WithoutLowestBit(uint64_t n) { return n & (n - 1); }
 
 }  // namespace
-
-BaseCache::BaseCache(const Environment& environment, size_t bytes_max)
-    : bytes_max_(bytes_max), reader_(environment, bytes_max / 2) {}
 
 std::optional<Base> BaseCache::ForNext(const ChainKey& key) {
   const schema::MutexLock lock(&mu_);
@@ -48,21 +43,12 @@ void BaseCache::Add(const ChainKey& key, Base base) {
   }
   chain.kept.emplace_back(n, std::move(base));
   bytes_ += BytesOf(chain);
-  while (bytes_ > bytes_max_ / 2 && !uses_.empty()) {
+  while (bytes_ > bytes_max_ && !uses_.empty()) {
     const auto oldest = chains_.find(uses_.back());
     bytes_ -= BytesOf(oldest->second);
     chains_.erase(oldest);
     uses_.pop_back();
   }
-}
-
-absl::StatusOr<Base> BaseCache::Read(uint64_t sequence) {
-  const schema::MutexLock lock(&mu_);
-  NIMBUS_ASSIGN_OR_RETURN(const std::optional<PlainBody> plain, reader_.Read(sequence));
-  if (!plain.has_value()) {
-    return schema::Error(absl::StatusCode::kNotFound, "record {} has no body", sequence);
-  }
-  return Base{.sequence = sequence, .depth = plain->depth, .bytes = plain->bytes};
 }
 
 }  // namespace nimbus::journal

@@ -19,7 +19,10 @@ using schema::Error;
 constexpr size_t kCompressBytesMin = 96;  // smaller bodies stay raw
 constexpr int kWindowLogMax = 26;         // 64 MiB
 constexpr size_t kLongDistanceBytesMin = 1 << 20;
+constexpr size_t kPlainBytesMax = kBodyBytesMax + kBlockBytesMax;
 constexpr uint8_t kChunkedFlag = 0x80;  // in the codec byte
+
+size_t Padded(size_t bytes) { return (bytes + 7) & ~size_t{7}; }
 
 struct FreeContext {
   void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
@@ -58,6 +61,17 @@ schema::Digest BodyCommitment(std::span<const uint8_t> plain, const Nonce& nonce
                                  nonce);
 }
 
+size_t BlockBytes(std::span<const BodyExtent> bodies) {
+  size_t bytes = 0;
+  for (const BodyExtent& body : bodies) bytes += Padded(body.bytes);
+  return bytes;
+}
+
+void AppendToBlock(std::span<const uint8_t> body, Bytes* block) {
+  block->insert(block->end(), body.begin(), body.end());
+  block->resize(Padded(block->size()));
+}
+
 Encoded EncodeStored(std::span<const uint8_t> plain, std::span<const uint8_t> base, int level) {
   Encoded raw{.codec = Codec::kRaw, .bytes = {}};
   if (plain.size() >= kCompressBytesMin) {
@@ -87,41 +101,53 @@ Encoded EncodeStored(std::span<const uint8_t> plain, std::span<const uint8_t> ba
 }
 
 absl::StatusOr<Bytes> DecodeStored(Codec codec, std::span<const uint8_t> stored,
-                                   std::span<const uint8_t> base) {
+                                   std::span<const uint8_t> base, size_t plain_bytes) {
+  if (plain_bytes > kPlainBytesMax) return absl::DataLossError("block is over the limit");
   if (codec == Codec::kRaw) {
-    if (stored.size() > kBodyBytesMax) return absl::DataLossError("body is over the limit");
+    if (stored.size() != plain_bytes) return absl::DataLossError("block has the wrong size");
     return Bytes(stored.begin(), stored.end());
   }
   ZSTD_frameHeader header;
   if (ZSTD_getFrameHeader(&header, stored.data(), stored.size()) != 0 ||
-      header.frameContentSize > kBodyBytesMax) {  // also when the size is unknown
-    return absl::DataLossError("body is not the zstd frame it should be");
+      header.frameContentSize != plain_bytes) {
+    return absl::DataLossError("block is not the zstd frame it should be");
   }
   ZSTD_DCtx* context = Decompressor();
   NIMBUS_CHECK(!ZSTD_isError(ZSTD_DCtx_reset(context, ZSTD_reset_session_and_parameters)));
   if (!base.empty()) {
     NIMBUS_CHECK(!ZSTD_isError(ZSTD_DCtx_refPrefix(context, base.data(), base.size())));
   }
-  Bytes plain(header.frameContentSize);
+  Bytes plain(plain_bytes);
   const size_t size =
       ZSTD_decompressDCtx(context, plain.data(), plain.size(), stored.data(), stored.size());
   if (ZSTD_isError(size) || size != plain.size()) {
-    return absl::DataLossError("body does not decompress");
+    return absl::DataLossError("block does not decompress");
   }
   return plain;
 }
 
-void BodyFrameBuilder::Add(uint64_t sequence, std::optional<uint64_t> base,
-                           const StoredBody& body) {
-  NIMBUS_CHECK(sequence >= first_sequence_ && (!base.has_value() || *base < sequence));
-  const bool chunked = body.bytes.size() > kBodyChunkBytes;
-  PutVarint(sequence - first_sequence_, &entries_);
-  PutVarint(base.has_value() ? sequence - *base : 0, &entries_);
-  PutVarint(body.bytes.size(), &entries_);
-  entries_.push_back(static_cast<uint8_t>(body.codec) | (chunked ? kChunkedFlag : 0));
-  entries_.push_back(body.depth);
-  entries_.insert(entries_.end(), body.nonce.begin(), body.nonce.end());
-  if (!chunked) data_.insert(data_.end(), body.bytes.begin(), body.bytes.end());
+bool BlockEntry::Holds(uint64_t sequence) const {
+  return std::binary_search(
+      bodies.begin(), bodies.end(), BodyExtent{.sequence = sequence},
+      [](const BodyExtent& a, const BodyExtent& b) { return a.sequence < b.sequence; });
+}
+
+void BodyFrameBuilder::Add(uint64_t run_first, std::optional<uint64_t> base, const Block& block) {
+  NIMBUS_CHECK(!block.bodies.empty() && run_first >= first_sequence_);
+  const uint64_t first = run_first + block.bodies.front().sequence;
+  NIMBUS_CHECK(!base.has_value() || *base < first);
+  const bool chunked = block.stored.size() > kChunkBytes;
+  PutVarint(base.has_value() ? first - *base : 0, &entries_);
+  PutVarint(block.stored.size(), &entries_);
+  entries_.push_back(static_cast<uint8_t>(block.codec) | (chunked ? kChunkedFlag : 0));
+  entries_.push_back(block.depth);
+  PutVarint(block.bodies.size(), &entries_);
+  for (const BodyExtent& body : block.bodies) {
+    PutVarint(run_first + body.sequence - first_sequence_, &entries_);
+    PutVarint(body.bytes, &entries_);
+    entries_.insert(entries_.end(), body.nonce.begin(), body.nonce.end());
+  }
+  if (!chunked) data_.insert(data_.end(), block.stored.begin(), block.stored.end());
   ++count_;
 }
 
@@ -138,35 +164,51 @@ Bytes BodyFrameBuilder::Finish() const {
 
 namespace {
 
-bool ParseEntry(std::span<const uint8_t>* entries, std::span<const uint8_t>* data,
-                uint64_t first_sequence, BodyEntry* entry) {
-  const auto delta = TakeVarint(entries);
+bool ParseBodies(std::span<const uint8_t>* entries, uint64_t first_sequence, uint64_t count,
+                 std::vector<BodyExtent>* bodies) {
+  if (count == 0 || count > kRunRecordsMax) return false;
+  bodies->resize(count);
+  uint64_t next = 0;  // the least delta that comes after the body before
+  for (BodyExtent& body : *bodies) {
+    const auto delta = TakeVarint(entries);
+    const auto bytes = TakeVarint(entries);
+    if (!delta || !bytes || !TakeFixed(entries, &body.nonce)) return false;
+    if (*delta < next || *delta >= kFrameRecordsMax || *bytes == 0 || *bytes > kBodyBytesMax) {
+      return false;
+    }
+    body.sequence = first_sequence + *delta;
+    body.bytes = *bytes;
+    next = *delta + 1;
+  }
+  return true;
+}
+
+bool ParseBlock(std::span<const uint8_t>* entries, std::span<const uint8_t>* data,
+                uint64_t first_sequence, BlockEntry* block) {
   const auto distance = TakeVarint(entries);
   const auto stored = TakeVarint(entries);
   uint8_t codec = 0;
-  if (!delta || !distance || !stored || !TakeFixed(entries, &codec) ||
-      !TakeFixed(entries, &entry->depth) || !TakeFixed(entries, &entry->nonce)) {
+  if (!distance || !stored || !TakeFixed(entries, &codec) || !TakeFixed(entries, &block->depth)) {
     return false;
   }
-  entry->sequence = first_sequence + *delta;
-  entry->stored_bytes = *stored;
-  entry->chunked = (codec & kChunkedFlag) != 0;
-  entry->codec = static_cast<Codec>(codec & ~kChunkedFlag);
-  if (*delta >= kFrameRecordsMax || *distance > entry->sequence || entry->codec > Codec::kZstd) {
-    return false;
-  }
-  if (*distance != 0) entry->base = entry->sequence - *distance;
-  if (entry->chunked) return true;
+  const auto count = TakeVarint(entries);
+  if (!count || !ParseBodies(entries, first_sequence, *count, &block->bodies)) return false;
+  block->stored_bytes = *stored;
+  block->chunked = (codec & kChunkedFlag) != 0;
+  block->codec = static_cast<Codec>(codec & ~kChunkedFlag);
+  if (*distance > block->first() || block->codec > Codec::kZstd) return false;
+  if (*distance != 0) block->base = block->first() - *distance;
+  if (block->chunked) return true;
   if (*stored > data->size()) return false;
-  entry->bytes = data->first(*stored);
+  block->stored = data->first(*stored);
   *data = data->subspan(*stored);
   return true;
 }
 
 }  // namespace
 
-absl::StatusOr<std::vector<BodyEntry>> ParseBodyFrame(std::span<const uint8_t> frame,
-                                                      uint64_t first_sequence) {
+absl::StatusOr<std::vector<BlockEntry>> ParseBodyFrame(std::span<const uint8_t> frame,
+                                                       uint64_t first_sequence) {
   const absl::Status malformed = absl::DataLossError("body frame is malformed");
   uint32_t magic = 0, count = 0, entries_bytes = 0;
   if (!TakeFixed(&frame, &magic) || magic != kBodyFrameMagic || !TakeFixed(&frame, &count) ||
@@ -176,13 +218,16 @@ absl::StatusOr<std::vector<BodyEntry>> ParseBodyFrame(std::span<const uint8_t> f
   }
   std::span<const uint8_t> entries = frame.first(entries_bytes);
   std::span<const uint8_t> data = frame.subspan(entries_bytes);
-  std::vector<BodyEntry> parsed(count);
-  for (BodyEntry& entry : parsed) {
-    if (!ParseEntry(&entries, &data, first_sequence, &entry)) return malformed;
-    if (&entry != &parsed.front() && entry.sequence <= (&entry - 1)->sequence) return malformed;
+  std::vector<BlockEntry> blocks(count);
+  uint64_t next = first_sequence;
+  for (BlockEntry& block : blocks) {
+    if (!ParseBlock(&entries, &data, first_sequence, &block) || block.first() < next) {
+      return malformed;
+    }
+    next = block.bodies.back().sequence + 1;
   }
   if (!entries.empty() || !data.empty()) return malformed;
-  return parsed;
+  return blocks;
 }
 
 }  // namespace nimbus::journal

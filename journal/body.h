@@ -1,9 +1,13 @@
 // Bodies: how they are committed to, compressed, and laid out. See FORMAT.md.
 //
 // The commitment is keyed BLAKE2b-256 of the plaintext under a random nonce, so
-// how a body is stored (raw, compressed, in pieces) changes no commitment. A
-// compressed body is one zstd frame whose window may begin with the plaintext
-// of another, earlier body: its base.
+// how a body is stored changes no commitment.
+//
+// The bodies of events that were appended together form a block: their
+// plaintexts one after the other, each padded to 8, stored raw or as one zstd
+// frame. What repeats within an append costs nothing so; what repeats an
+// earlier append costs nothing when the block names that one's block as its
+// base, whose plaintext then begins the window.
 #pragma once
 
 #include <array>
@@ -22,16 +26,29 @@ using Nonce = std::array<uint8_t, kNonceBytes>;
 
 enum class Codec : uint8_t { kRaw = 0, kZstd = 1 };
 
-// A body ready to be stored.
-struct StoredBody {
-  Codec codec = Codec::kRaw;
-  uint8_t depth = 0;  // bases to decode first, in a chain
-  Nonce nonce{};
-  Bytes bytes;
-};
-
 Nonce NewNonce();
 schema::Digest BodyCommitment(std::span<const uint8_t> plain, const Nonce& nonce);
+
+// Where a body is in its block.
+struct BodyExtent {
+  uint64_t sequence = 0;  // in a block not yet placed: index of its event in the run
+  uint64_t bytes = 0;     // plaintext
+  Nonce nonce{};
+};
+
+// The plaintext of a block that holds these bodies.
+size_t BlockBytes(std::span<const BodyExtent> bodies);
+
+// Appends `body` to the plaintext of a block.
+void AppendToBlock(std::span<const uint8_t> body, Bytes* block);
+
+// A block ready to be stored.
+struct Block {
+  Codec codec = Codec::kRaw;
+  uint8_t depth = 0;  // bases to decode first, one after the other
+  std::vector<BodyExtent> bodies;
+  Bytes stored;
+};
 
 // Compresses `plain` against `base` (may be empty) unless that does not make it
 // smaller; then it stays raw and needs no base. `level` is zstd's.
@@ -41,31 +58,33 @@ struct Encoded {
 };
 Encoded EncodeStored(std::span<const uint8_t> plain, std::span<const uint8_t> base, int level);
 
-// The plaintext, at most kBodyBytesMax long. DataLoss when `stored` is no such
-// thing. Whether it is the right text, the commitment tells.
+// The plaintext, which is `plain_bytes` long. DataLoss when `stored` is no such
+// thing. Whether it is the right text, the commitments tell.
 absl::StatusOr<Bytes> DecodeStored(Codec codec, std::span<const uint8_t> stored,
-                                   std::span<const uint8_t> base);
+                                   std::span<const uint8_t> base, size_t plain_bytes);
 
-// One body in a body frame, as read back.
-struct BodyEntry {
-  uint64_t sequence = 0;
-  std::optional<uint64_t> base;  // sequence of its base
+// One block of a body frame, as read back.
+struct BlockEntry {
+  std::optional<uint64_t> base;  // sequence of the first body of the base
   Codec codec = Codec::kRaw;
   uint8_t depth = 0;
-  Nonce nonce{};
+  std::vector<BodyExtent> bodies;  // by sequence; at least one
   uint64_t stored_bytes = 0;
-  bool chunked = false;            // its bytes are in the chunks table
-  std::span<const uint8_t> bytes;  // empty when chunked
+  bool chunked = false;             // its bytes are in the chunks table
+  std::span<const uint8_t> stored;  // empty when chunked
+
+  uint64_t first() const { return bodies.front().sequence; }
+  bool Holds(uint64_t sequence) const;
 };
 
 class BodyFrameBuilder {
  public:
   explicit BodyFrameBuilder(uint64_t first_sequence) : first_sequence_(first_sequence) {}
 
-  // Bodies come in the order of their records. A body of more than
-  // kBodyChunkBytes is entered as chunked; its bytes go to the chunks table.
-  void Add(uint64_t sequence, std::optional<uint64_t> base, const StoredBody& body);
-  bool IsEmpty() const { return count_ == 0; }
+  // Blocks come in the order of their records; the events of this one begin at
+  // `run_first`. A block of more than kChunkBytes is entered as chunked; its
+  // bytes go to the chunks table.
+  void Add(uint64_t run_first, std::optional<uint64_t> base, const Block& block);
   bool IsFull() const { return data_.size() >= kFrameBodyBytesMax; }
   Bytes Finish() const;
 
@@ -76,8 +95,8 @@ class BodyFrameBuilder {
   Bytes data_;
 };
 
-// All entries of a body frame, in order. Views into `frame`. DataLoss when malformed.
-absl::StatusOr<std::vector<BodyEntry>> ParseBodyFrame(std::span<const uint8_t> frame,
-                                                      uint64_t first_sequence);
+// All blocks of a body frame, in order. Views into `frame`. DataLoss when malformed.
+absl::StatusOr<std::vector<BlockEntry>> ParseBodyFrame(std::span<const uint8_t> frame,
+                                                       uint64_t first_sequence);
 
 }  // namespace nimbus::journal

@@ -1,74 +1,98 @@
 #include "body_reader.h"
 
+#include <algorithm>
 #include <utility>
-#include <vector>
 
+#include "nimbus/schema/check.h"
 #include "nimbus/schema/status.h"
 
 namespace nimbus::journal {
+namespace {
 
-const PlainBody* BodyCache::Find(uint64_t sequence) {
-  const auto it = slots_.find(sequence);
-  if (it == slots_.end()) return nullptr;
-  uses_.splice(uses_.begin(), uses_, it->second.use);
-  return &it->second.body;
+bool Holds(const PlainBlock& block, uint64_t sequence) {
+  return std::any_of(block.bodies.begin(), block.bodies.end(),
+                     [&](const BodyExtent& body) { return body.sequence == sequence; });
 }
 
-void BodyCache::Insert(uint64_t sequence, PlainBody body) {
-  if (slots_.contains(sequence)) return;
-  bytes_ += body.bytes->size();
-  uses_.push_front(sequence);
-  slots_.emplace(sequence, Slot{std::move(body), uses_.begin()});
+}  // namespace
+
+const PlainBlock* BlockCache::Find(uint64_t sequence) {
+  auto it = slots_.upper_bound(sequence);
+  if (it == slots_.begin() || !Holds((--it)->second.block, sequence)) return nullptr;
+  uses_.splice(uses_.begin(), uses_, it->second.use);
+  return &it->second.block;
+}
+
+void BlockCache::Insert(PlainBlock block) {
+  const uint64_t first = block.first();
+  if (slots_.contains(first)) return;
+  bytes_ += block.bytes->size();
+  uses_.push_front(first);
+  slots_.emplace(first, Slot{std::move(block), uses_.begin()});
   while (bytes_ > bytes_max_) {
     const auto oldest = slots_.find(uses_.back());
-    bytes_ -= oldest->second.body.bytes->size();
+    bytes_ -= oldest->second.block.bytes->size();
     slots_.erase(oldest);
     uses_.pop_back();
   }
 }
 
-absl::StatusOr<std::optional<PlainBody>> BodyReader::Read(uint64_t sequence) {
+absl::StatusOr<std::optional<PlainBlock>> BodyReader::ReadBlock(uint64_t sequence) {
   struct Link {
-    BodyEntry entry;
+    BlockEntry entry;
     Bytes stored;
   };
   std::vector<Link> chain;  // from `sequence` down to what needs no base, or is cached
-  PlainBody plain;
+  PlainBlock plain;
   for (std::optional<uint64_t> next = sequence; next.has_value();) {
-    if (const PlainBody* cached = cache_.Find(*next)) {
+    if (const PlainBlock* cached = cache_.Find(*next)) {
       plain = *cached;
       break;
     }
     Link link;
-    NIMBUS_ASSIGN_OR_RETURN(const std::optional<BodyEntry> entry,
-                            environment_.ReadStoredBody(*next, &link.stored));
+    NIMBUS_ASSIGN_OR_RETURN(std::optional<BlockEntry> entry,
+                            environment_.ReadBlock(*next, &link.stored));
     if (!entry.has_value()) {
-      if (chain.empty()) return std::optional<PlainBody>();
+      if (chain.empty()) return std::optional<PlainBlock>();
       return schema::Error(absl::StatusCode::kDataLoss, "body {}: its base {} is missing", sequence,
                            *next);
     }
-    link.entry = *entry;
-    next = entry->base;
+    link.entry = *std::move(entry);
+    next = link.entry.base;
     chain.push_back(std::move(link));
-    if (chain.size() > size_t{kBodyDepthMax} + 1) {
+    if (chain.size() > size_t{kBlockDepthMax} + 1) {
       return schema::Error(absl::StatusCode::kDataLoss, "body {}: too many bases", sequence);
     }
   }
   for (; !chain.empty(); chain.pop_back()) {
-    const Link& link = chain.back();
+    Link& link = chain.back();
     const std::span<const uint8_t> base = link.entry.base.has_value()
                                               ? std::span<const uint8_t>(*plain.bytes)
                                               : std::span<const uint8_t>();
-    absl::StatusOr<Bytes> bytes = DecodeStored(link.entry.codec, link.stored, base);
+    absl::StatusOr<Bytes> bytes =
+        DecodeStored(link.entry.codec, link.stored, base, BlockBytes(link.entry.bodies));
     if (!bytes.ok()) {
-      return schema::Annotate(bytes.status(), fmt::format("body {}", link.entry.sequence));
+      return schema::Annotate(bytes.status(), fmt::format("body {}", link.entry.first()));
     }
     plain = {.bytes = std::make_shared<const Bytes>(*std::move(bytes)),
-             .nonce = link.entry.nonce,
+             .bodies = std::move(link.entry.bodies),
              .depth = link.entry.depth};
-    cache_.Insert(link.entry.sequence, plain);
+    cache_.Insert(plain);
   }
-  return std::optional<PlainBody>(std::move(plain));
+  return std::optional<PlainBlock>(std::move(plain));
+}
+
+absl::StatusOr<std::optional<PlainBody>> BodyReader::Read(uint64_t sequence) {
+  NIMBUS_ASSIGN_OR_RETURN(const std::optional<PlainBlock> block, ReadBlock(sequence));
+  if (!block.has_value()) return std::optional<PlainBody>();
+  const auto it = std::find_if(block->bodies.begin(), block->bodies.end(),
+                               [&](const BodyExtent& b) { return b.sequence == sequence; });
+  NIMBUS_CHECK(it != block->bodies.end());
+  const size_t offset = BlockBytes({block->bodies.begin(), it});
+  return std::optional<PlainBody>(
+      PlainBody{.block = block->bytes,
+                .bytes = std::span<const uint8_t>(*block->bytes).subspan(offset, it->bytes),
+                .nonce = it->nonce});
 }
 
 }  // namespace nimbus::journal

@@ -6,6 +6,8 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "body.h"
@@ -13,28 +15,38 @@
 
 namespace nimbus::journal {
 
-// A decoded body. Not checked against a commitment.
-struct PlainBody {
+// A decoded block. Not checked against a commitment.
+struct PlainBlock {
   std::shared_ptr<const Bytes> bytes;
-  Nonce nonce{};
+  std::vector<BodyExtent> bodies;
   uint8_t depth = 0;
+
+  uint64_t first() const { return bodies.front().sequence; }
 };
 
-// Least recently used bodies by sequence, up to a number of plaintext bytes.
-class BodyCache {
+// One body of it; keeps the block alive.
+struct PlainBody {
+  std::shared_ptr<const Bytes> block;
+  std::span<const uint8_t> bytes;
+  Nonce nonce{};
+};
+
+// Least recently used blocks, up to a number of plaintext bytes.
+class BlockCache {
  public:
-  explicit BodyCache(size_t bytes_max) : bytes_max_(bytes_max) {}
-  const PlainBody* Find(uint64_t sequence);  // valid until the next Insert
-  void Insert(uint64_t sequence, PlainBody body);
+  explicit BlockCache(size_t bytes_max) : bytes_max_(bytes_max) {}
+  // The block that holds the body of `sequence`; valid until the next Insert.
+  const PlainBlock* Find(uint64_t sequence);
+  void Insert(PlainBlock block);
 
  private:
   struct Slot {
-    PlainBody body;
+    PlainBlock block;
     std::list<uint64_t>::iterator use;
   };
   const size_t bytes_max_;
   size_t bytes_ = 0;
-  std::list<uint64_t> uses_;  // the front was used last
+  std::list<uint64_t> uses_;  // first sequences; the front was used last
   std::map<uint64_t, Slot> slots_;
 };
 
@@ -46,11 +58,12 @@ class BodyReader {
 
   // nullopt when nothing is stored for `sequence`. DataLoss when what is stored
   // does not decode.
+  absl::StatusOr<std::optional<PlainBlock>> ReadBlock(uint64_t sequence);
   absl::StatusOr<std::optional<PlainBody>> Read(uint64_t sequence);
 
  private:
   const Environment& environment_;
-  BodyCache cache_;
+  BlockCache cache_;
 };
 
 }  // namespace nimbus::journal

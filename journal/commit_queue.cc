@@ -8,10 +8,16 @@
 namespace nimbus::journal {
 namespace {
 
-size_t BytesOf(std::span<const Prepared> events) {
+size_t RecordsIn(std::span<const Run> runs) {
+  size_t records = 0;
+  for (const Run& run : runs) records += run.records.size();
+  return records;
+}
+
+size_t BytesOf(std::span<const Run> runs) {
   size_t bytes = 0;
-  for (const Prepared& event : events) {
-    bytes += event.record.size() + (event.body.has_value() ? event.body->bytes.size() : 0);
+  for (const Run& run : runs) {
+    bytes += run.record_bytes() + (run.block.has_value() ? run.block->stored.size() : 0);
   }
   return bytes;
 }
@@ -19,7 +25,7 @@ size_t BytesOf(std::span<const Prepared> events) {
 }  // namespace
 
 CommitQueue::CommitQueue(const Environment& environment, const Options& options, SizeSignal* signal)
-    : environment_(environment), options_(options), signal_(*signal), writer_([this] { Run(); }) {}
+    : environment_(environment), options_(options), signal_(*signal), writer_([this] { Work(); }) {}
 
 CommitQueue::~CommitQueue() {
   {
@@ -50,22 +56,22 @@ bool CommitQueue::HasRoom(size_t records, size_t bytes) const {
          waiting_bytes_ + bytes <= options_.queue_bytes_max;
 }
 
-absl::StatusOr<Appended> CommitQueue::Append(std::span<Prepared> events,
-                                             const AppendOptions& options) {
-  Request request{.events = events, .options = options, .bytes = BytesOf(events)};
+absl::StatusOr<Appended> CommitQueue::Append(std::span<Run> runs, const AppendOptions& options) {
+  Request request{
+      .runs = runs, .options = options, .records = RecordsIn(runs), .bytes = BytesOf(runs)};
   const schema::MutexLock lock(&mu_);
-  while (!closing_ && latched_.ok() && !HasRoom(events.size(), request.bytes)) room_.Wait(&mu_);
+  while (!closing_ && latched_.ok() && !HasRoom(request.records, request.bytes)) room_.Wait(&mu_);
   if (!latched_.ok()) return latched_;
   if (closing_) return absl::CancelledError("the journal is closing");
   waiting_.push_back(&request);
-  waiting_records_ += events.size();
+  waiting_records_ += request.records;
   waiting_bytes_ += request.bytes;
   arrived_.Signal();
   while (!request.done) request.finished.Wait(&mu_);
   return std::move(request.result);
 }
 
-void CommitQueue::Run() {
+void CommitQueue::Work() {
   for (;;) {
     {
       const schema::MutexLock lock(&mu_);
@@ -81,11 +87,11 @@ CommitQueue::Request* CommitQueue::Take(size_t records, size_t bytes) {
   const schema::MutexLock lock(&mu_);
   if (waiting_.empty()) return nullptr;
   Request* request = waiting_.front();
-  const bool fits = records + request->events.size() <= options_.group_records_max &&
+  const bool fits = records + request->records <= options_.group_records_max &&
                     bytes + request->bytes <= options_.group_bytes_max;
   if (records > 0 && !fits) return nullptr;
   waiting_.pop_front();
-  waiting_records_ -= request->events.size();
+  waiting_records_ -= request->records;
   waiting_bytes_ -= request->bytes;
   room_.SignalAll();
   return request;
@@ -106,9 +112,9 @@ absl::Status CommitQueue::FillAndCommit(Group* group, std::vector<Request*>* tak
   while (Request* request = Take(records, bytes)) {
     taken->push_back(request);
     if (!begun.ok()) return begun;  // fail one; the next begins anew
-    records += request->events.size();
+    records += request->records;
     bytes += request->bytes;
-    request->result = group->Add(request->events, request->options);
+    request->result = group->Add(request->runs, request->options);
     NIMBUS_RETURN_IF_ERROR(group->failed());
   }
   return group->Commit();

@@ -40,19 +40,20 @@ class CommitQueue {
   };
 
   // Blocks until the events are durable, or refused. See Journal::Append.
-  absl::StatusOr<Appended> Append(std::span<Prepared> events, const AppendOptions& options);
+  absl::StatusOr<Appended> Append(std::span<Run> runs, const AppendOptions& options);
 
  private:
   struct Request {
-    std::span<Prepared> events;
+    std::span<Run> runs;
     const AppendOptions& options;
+    size_t records;
     size_t bytes;
     absl::StatusOr<Appended> result = absl::UnknownError("pending");
     bool done = false;
     schema::CondVar finished{};
   };
 
-  void Run();
+  void Work();
   void CommitGroup();
   absl::Status FillAndCommit(Group* group, std::vector<Request*>* taken);
   Request* Take(size_t records, size_t bytes);

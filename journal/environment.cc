@@ -178,8 +178,7 @@ absl::Status Environment::OpenFiles(const std::string& directory, const Options&
 absl::Status Environment::OpenTables(bool create) {
   NIMBUS_ASSIGN_OR_RETURN(lmdb::Transaction txn, read_only_ ? BeginRead() : BeginWrite());
   NIMBUS_ASSIGN_OR_RETURN(tables_.meta, txn.OpenTable("meta", false, create));
-  NIMBUS_ASSIGN_OR_RETURN(tables_.records, txn.OpenTable("records", true, create));
-  NIMBUS_ASSIGN_OR_RETURN(tables_.bodies, txn.OpenTable("bodies", true, create));
+  NIMBUS_ASSIGN_OR_RETURN(tables_.frames, txn.OpenTable("frames", true, create));
   NIMBUS_ASSIGN_OR_RETURN(tables_.chunks, txn.OpenTable("chunks", false, create));
   NIMBUS_ASSIGN_OR_RETURN(tables_.tiles, txn.OpenTable("tiles", false, create));
   NIMBUS_ASSIGN_OR_RETURN(tables_.entity.entities, txn.OpenTable("entities", false, create));
@@ -213,7 +212,7 @@ absl::Status Environment::CreateJournal(const Options& options) {
   Head head;
   head.frontier.Append(LeafHashOf(record));
   head.frame_checksum = frame.checksum;
-  NIMBUS_RETURN_IF_ERROR(txn.Put(tables_.records, KeyOf(uint64_t{0}), frame.bytes));
+  NIMBUS_RETURN_IF_ERROR(txn.Put(tables_.frames, KeyOf(uint64_t{0}), frame.bytes));
   NIMBUS_RETURN_IF_ERROR(changes.Write(&txn));
   NIMBUS_RETURN_IF_ERROR(WriteHead(&txn, head));
   NIMBUS_RETURN_IF_ERROR(txn.Put(tables_.meta, KeyOf(kMetaKeyJournal), EncodeMeta(id)));
@@ -260,7 +259,7 @@ absl::StatusOr<Head> Environment::ReadHead(const lmdb::Transaction& txn) const {
 
 absl::StatusOr<uint64_t> Environment::FindFrameKey(const lmdb::Transaction& txn,
                                                    uint64_t sequence) const {
-  NIMBUS_ASSIGN_OR_RETURN(lmdb::Cursor cursor, txn.OpenCursor(tables_.records));
+  NIMBUS_ASSIGN_OR_RETURN(lmdb::Cursor cursor, txn.OpenCursor(tables_.frames));
   NIMBUS_ASSIGN_OR_RETURN(auto entry, cursor.AtOrAfter(KeyOf(sequence)));
   uint64_t key = 0;
   const auto read_key = [&] {
@@ -280,7 +279,7 @@ absl::StatusOr<uint64_t> Environment::FindFrameKey(const lmdb::Transaction& txn,
 absl::StatusOr<Frame> Environment::ReadFrame(const lmdb::Transaction& txn,
                                              uint64_t sequence) const {
   NIMBUS_ASSIGN_OR_RETURN(const uint64_t key, FindFrameKey(txn, sequence));
-  NIMBUS_ASSIGN_OR_RETURN(const auto value, txn.Get(tables_.records, KeyOf(key)));
+  NIMBUS_ASSIGN_OR_RETURN(const auto value, txn.Get(tables_.frames, KeyOf(key)));
   if (!value.has_value()) return Error(Code::kDataLoss, "no frame holds record {}", sequence);
   absl::StatusOr<Frame> frame = Frame::Decode(*value);
   if (!frame.ok()) return schema::Annotate(frame.status(), fmt::format("record {}", key));
@@ -311,28 +310,39 @@ absl::Status Environment::ReadChunks(const lmdb::Transaction& txn, uint64_t sequ
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::optional<BodyEntry>> Environment::ReadStoredBody(uint64_t sequence,
-                                                                     Bytes* bytes) const {
+namespace {
+
+// The blocks of the body frame that follows the record frame in `value`.
+absl::StatusOr<std::vector<BlockEntry>> BlocksOf(lmdb::View value, uint64_t first_sequence) {
+  const std::optional<size_t> record_frame = FrameBytes(value);
+  if (!record_frame.has_value()) return absl::DataLossError("not a frame");
+  if (*record_frame == value.size()) return std::vector<BlockEntry>();
+  return ParseBodyFrame(value.subspan(*record_frame), first_sequence);
+}
+
+}  // namespace
+
+absl::StatusOr<std::optional<BlockEntry>> Environment::ReadBlock(uint64_t sequence,
+                                                                 Bytes* bytes) const {
   NIMBUS_ASSIGN_OR_RETURN(const lmdb::Transaction txn, BeginRead());
   NIMBUS_ASSIGN_OR_RETURN(const uint64_t key, FindFrameKey(txn, sequence));
-  NIMBUS_ASSIGN_OR_RETURN(const auto value, txn.Get(tables_.bodies, KeyOf(key)));
-  if (!value.has_value()) return std::optional<BodyEntry>();
-  absl::StatusOr<std::vector<BodyEntry>> entries = ParseBodyFrame(*value, key);
-  if (!entries.ok()) {
-    return schema::Annotate(entries.status(), fmt::format("bodies of record {} and after", key));
+  NIMBUS_ASSIGN_OR_RETURN(const auto value, txn.Get(tables_.frames, KeyOf(key)));
+  if (!value.has_value()) return Error(Code::kDataLoss, "no frame holds record {}", sequence);
+  absl::StatusOr<std::vector<BlockEntry>> blocks = BlocksOf(*value, key);
+  if (!blocks.ok()) {
+    return schema::Annotate(blocks.status(), fmt::format("bodies of record {} and after", key));
   }
-  const auto it =
-      std::lower_bound(entries->begin(), entries->end(), sequence,
-                       [](const BodyEntry& entry, uint64_t s) { return entry.sequence < s; });
-  if (it == entries->end() || it->sequence != sequence) return std::optional<BodyEntry>();
-  BodyEntry entry = *it;
-  if (entry.chunked) {
-    NIMBUS_RETURN_IF_ERROR(ReadChunks(txn, sequence, entry.stored_bytes, bytes));
+  const auto it = std::find_if(blocks->begin(), blocks->end(),
+                               [&](const BlockEntry& block) { return block.Holds(sequence); });
+  if (it == blocks->end()) return std::optional<BlockEntry>();
+  BlockEntry block = std::move(*it);
+  if (block.chunked) {
+    NIMBUS_RETURN_IF_ERROR(ReadChunks(txn, block.first(), block.stored_bytes, bytes));
   } else {
-    bytes->assign(entry.bytes.begin(), entry.bytes.end());
+    bytes->assign(block.stored.begin(), block.stored.end());
   }
-  entry.bytes = *bytes;
-  return std::optional<BodyEntry>(entry);
+  block.stored = *bytes;
+  return std::optional<BlockEntry>(std::move(block));
 }
 
 }  // namespace nimbus::journal

@@ -24,7 +24,7 @@
 namespace nimbus::journal {
 
 struct Tables {
-  lmdb::Table meta, records, bodies, chunks, tiles;
+  lmdb::Table meta, frames, chunks, tiles;
   EntityTables entity;
 };
 
@@ -68,8 +68,9 @@ class Environment {
   absl::Status WriteHead(lmdb::Transaction* txn, const Head& head) const;
   // The frame that holds `sequence`. OutOfRange beyond the end.
   absl::StatusOr<Frame> ReadFrame(const lmdb::Transaction& txn, uint64_t sequence) const;
-  // The stored body of `sequence`, its bytes copied into `bytes`; nullopt if none.
-  absl::StatusOr<std::optional<BodyEntry>> ReadStoredBody(uint64_t sequence, Bytes* bytes) const;
+  // The block that holds the body of `sequence`, its bytes copied into `bytes`;
+  // nullopt if there is none.
+  absl::StatusOr<std::optional<BlockEntry>> ReadBlock(uint64_t sequence, Bytes* bytes) const;
 
   const Tables& tables() const { return tables_; }
   const lmdb::Env& env() const { return *env_; }

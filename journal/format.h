@@ -28,8 +28,14 @@ inline constexpr size_t kFrameRecordBytesMax = 64 * 1024;
 inline constexpr size_t kFrameBodyBytesMax = 1024 * 1024;
 
 inline constexpr size_t kBodyBytesMax = size_t{64} << 20;  // plaintext
-inline constexpr size_t kBodyChunkBytes = 1024 * 1024;     // of a stored body kept in pieces
-inline constexpr int kBodyDepthMax = 40;                   // decodes to read any body, less one
+
+// A run: events of one append that are placed together, their bodies in one
+// block. It ends at one of these, or before the body that would exceed it.
+inline constexpr size_t kRunRecordsMax = 256;
+inline constexpr size_t kRunRecordBytesMax = 32 * 1024;
+inline constexpr size_t kBlockBytesMax = 1024 * 1024;  // plaintext, unless it is of one body
+inline constexpr size_t kChunkBytes = 1024 * 1024;     // of a stored block kept in pieces
+inline constexpr int kBlockDepthMax = 40;              // decodes to read any block, less one
 inline constexpr size_t kNonceBytes = 16;
 
 inline constexpr size_t kTileHashes = 256;  // C2SP tlog-tiles

@@ -63,6 +63,11 @@ bool FrameBuilder::IsFull() const {
   return lengths_.size() >= kFrameRecordsMax || records_.size() >= kFrameRecordBytesMax;
 }
 
+bool FrameBuilder::HasRoomFor(size_t records, size_t bytes) const {
+  return IsEmpty() || (lengths_.size() + records <= kFrameRecordsMax &&
+                       records_.size() + bytes + 8 * records <= kFrameRecordBytesMax);
+}
+
 FrameBuilder::Finished FrameBuilder::Finish() const {
   NIMBUS_CHECK(!IsEmpty());
   Bytes plain(Padded(lengths_.size() * sizeof(uint32_t)));
@@ -85,6 +90,13 @@ FrameBuilder::Finished FrameBuilder::Finish() const {
   return finished;
 }
 
+std::optional<size_t> FrameBytes(std::span<const uint8_t> bytes) {
+  FrameHeader header;
+  std::span<const uint8_t> payload = bytes;
+  if (!TakeFixed(&payload, &header) || header.stored_bytes > payload.size()) return std::nullopt;
+  return sizeof(header) + header.stored_bytes;
+}
+
 absl::StatusOr<Frame> Frame::Decode(std::span<const uint8_t> bytes) {
   Frame frame;
   FrameHeader& header = frame.header_;
@@ -95,10 +107,11 @@ absl::StatusOr<Frame> Frame::Decode(std::span<const uint8_t> bytes) {
   if (header.version != kFrameVersion) {
     return Error(absl::StatusCode::kUnimplemented, "frame version {}", header.version);
   }
-  if (payload.size() != header.stored_bytes || header.plain_bytes > kPlainBytesMax ||
+  if (payload.size() < header.stored_bytes || header.plain_bytes > kPlainBytesMax ||
       header.count == 0 || header.count > kFrameRecordsMax) {
     return absl::DataLossError("frame sizes do not agree");
   }
+  payload = payload.first(header.stored_bytes);
   if (ChecksumOf(header, payload) != header.checksum) {
     return absl::DataLossError("frame checksum does not match");
   }

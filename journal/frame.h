@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -43,6 +44,9 @@ class FrameBuilder {
   void Add(std::span<const uint8_t> record);
   bool IsEmpty() const { return lengths_.empty(); }
   bool IsFull() const;
+  // Whether so many records of so many bytes in all still go in. An empty frame
+  // takes any run.
+  bool HasRoomFor(size_t records, size_t bytes) const;
   uint64_t first_sequence() const { return header_.first_sequence; }
   uint64_t next_sequence() const { return header_.first_sequence + lengths_.size(); }
 
@@ -59,9 +63,14 @@ class FrameBuilder {
   Bytes records_;  // each padded to 8
 };
 
+// How many bytes the frame at the beginning of `bytes` takes; nullopt when it
+// says more than there are.
+std::optional<size_t> FrameBytes(std::span<const uint8_t> bytes);
+
 class Frame {
  public:
-  // Checks magic, version, sizes and checksum. DataLoss when they do not hold.
+  // Decodes the frame at the beginning of `bytes`; what follows it is not looked
+  // at. Checks magic, version, sizes and checksum. DataLoss when they do not hold.
   static absl::StatusOr<Frame> Decode(std::span<const uint8_t> bytes);
 
   const FrameHeader& header() const { return header_; }

@@ -20,6 +20,10 @@ std::span<const uint8_t> BytesOf(std::span<const Hash> hashes) {
   return {reinterpret_cast<const uint8_t*>(hashes.data()), hashes.size_bytes()};
 }
 
+const schema::fb::Envelope& FirstEnvelope(std::span<const Run> runs) {
+  return *schema::fb::GetRecord(runs.front().records.front().data())->envelope();
+}
+
 // Adds the root of a full tile to the level above; a tile that fills there
 // does the same in turn.
 absl::Status AddToLevel(const Environment& environment, lmdb::Transaction* txn, uint8_t level,
@@ -63,10 +67,8 @@ absl::Status TileWriter::Append(const Environment& environment, lmdb::Transactio
   partial_.push_back(leaf);
   ++size_;
   if (partial_.size() < kTileHashes) return absl::OkStatus();
-  const uint64_t index = size_ / kTileHashes - 1;
   NIMBUS_RETURN_IF_ERROR(
-      txn->Put(environment.tables().tiles, MakeTileKey(0, index), BytesOf(partial_)));
-  NIMBUS_RETURN_IF_ERROR(AddToLevel(environment, txn, 1, index, CompleteRoot(partial_)));
+      AddToLevel(environment, txn, 1, size_ / kTileHashes - 1, CompleteRoot(partial_)));
   partial_.clear();
   return absl::OkStatus();
 }
@@ -103,42 +105,41 @@ absl::StatusOr<std::optional<Appended>> Group::CheckOptions(const schema::fb::En
   return std::optional<Appended>();
 }
 
-absl::StatusOr<Appended> Group::Add(std::span<Prepared> events, const AppendOptions& options) {
-  NIMBUS_CHECK(!events.empty() && failed_.ok());
-  const schema::fb::Envelope& first =
-      *schema::fb::GetRecord(events.front().record.data())->envelope();
-  absl::StatusOr<std::optional<Appended>> earlier = CheckOptions(first, options);
+absl::StatusOr<Appended> Group::Add(std::span<Run> runs, const AppendOptions& options) {
+  NIMBUS_CHECK(!runs.empty() && failed_.ok());
+  absl::StatusOr<std::optional<Appended>> earlier = CheckOptions(FirstEnvelope(runs), options);
   if (!earlier.ok() || earlier->has_value()) {
     changes_->Reject();
     return earlier.ok() ? absl::StatusOr<Appended>(**earlier) : earlier.status();
   }
-  absl::StatusOr<Appended> placed = Place(events, options);
+  absl::StatusOr<Appended> placed = Place(runs, options);
   if (!placed.ok()) {
     changes_->Reject();
     return placed;
   }
   changes_->Accept();
   dirty_ = true;
-  failed_ = Write(events, placed->first);
+  failed_ = Write(runs);
   if (!failed_.ok()) return failed_;
   return placed;
 }
 
-absl::StatusOr<Appended> Group::Place(std::span<Prepared> events, const AppendOptions& options) {
-  Appended appended{.first = head_.size(), .count = events.size(), .version = 0};
-  uint64_t sequence = appended.first;
-  for (Prepared& event : events) {
-    const schema::fb::Record& record = *schema::fb::GetRecord(event.record.data());
-    NIMBUS_ASSIGN_OR_RETURN(const Placement placement, changes_->Apply(record, sequence));
-    schema::fb::Envelope* envelope = schema::MutableEnvelope(event.record);
-    envelope->mutate_sequence(sequence++);
-    envelope->mutate_version(placement.version);
-    envelope->mutate_previous(placement.previous);
-    envelope->mutate_ordinal(placement.ordinal);
-    envelope->mutate_time_us(clock_.NowMicros());
+absl::StatusOr<Appended> Group::Place(std::span<Run> runs, const AppendOptions& options) {
+  Appended appended{.first = head_.size(), .count = 0, .version = 0};
+  for (Run& run : runs) {
+    for (Bytes& bytes : run.records) {
+      const uint64_t sequence = appended.first + appended.count++;
+      NIMBUS_ASSIGN_OR_RETURN(const Placement placement,
+                              changes_->Apply(*schema::fb::GetRecord(bytes.data()), sequence));
+      schema::fb::Envelope* envelope = schema::MutableEnvelope(bytes);
+      envelope->mutate_sequence(sequence);
+      envelope->mutate_version(placement.version);
+      envelope->mutate_previous(placement.previous);
+      envelope->mutate_ordinal(placement.ordinal);
+      envelope->mutate_time_us(clock_.NowMicros());
+    }
   }
-  const schema::fb::Envelope& first =
-      *schema::fb::GetRecord(events.front().record.data())->envelope();
+  const schema::fb::Envelope& first = FirstEnvelope(runs);
   NIMBUS_ASSIGN_OR_RETURN(
       Entity * entity, changes_->Find(first.stream_kind(), schema::Uuid::FromFb(first.stream())));
   NIMBUS_CHECK(entity != nullptr);
@@ -149,52 +150,65 @@ absl::StatusOr<Appended> Group::Place(std::span<Prepared> events, const AppendOp
   return appended;
 }
 
-absl::Status Group::Write(std::span<Prepared> events, uint64_t first) {
-  for (const Prepared& event : events) {
-    const uint64_t sequence = head_.size();
-    if (frame_.has_value() && (frame_->IsFull() || (bodies_.has_value() && bodies_->IsFull()))) {
+absl::Status Group::Write(std::span<const Run> runs) {
+  uint64_t block_before = 0;  // sequence of the first body of the run before
+  for (const Run& run : runs) {
+    const bool bodies_full = bodies_.has_value() && bodies_->IsFull();
+    if (frame_.has_value() &&
+        (bodies_full || !frame_->HasRoomFor(run.records.size(), run.record_bytes()))) {
       NIMBUS_RETURN_IF_ERROR(CloseFrame());
     }
+    const uint64_t first = head_.size();
     if (!frame_.has_value()) {
-      frame_.emplace(environment_.journal_id(), sequence, head_.frame_checksum);
+      frame_.emplace(environment_.journal_id(), first, head_.frame_checksum);
     }
-    frame_->Add(event.record);
-    NIMBUS_RETURN_IF_ERROR(WriteBody(event, sequence, first));
-    const Hash leaf = LeafHashOf(event.record);
+    NIMBUS_RETURN_IF_ERROR(WriteRun(run));
+    if (!run.block.has_value()) continue;
+    const std::optional<uint64_t> base = run.base_is_run_before ? block_before : run.base;
+    NIMBUS_RETURN_IF_ERROR(WriteBlock(run, first, base));
+    block_before = first + run.block->bodies.front().sequence;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Group::WriteRun(const Run& run) {
+  for (const Bytes& record : run.records) {
+    frame_->Add(record);
+    const Hash leaf = LeafHashOf(record);
     head_.frontier.Append(leaf);
     NIMBUS_RETURN_IF_ERROR(tiles_.Append(environment_, &*txn_, leaf));
   }
   return absl::OkStatus();
 }
 
-absl::Status Group::WriteBody(const Prepared& event, uint64_t sequence, uint64_t append_first) {
-  if (!event.body.has_value()) return absl::OkStatus();
-  std::optional<uint64_t> base;
-  if (event.base.kind == BodyBase::Kind::kSequence) base = event.base.value;
-  if (event.base.kind == BodyBase::Kind::kBatchIndex) base = append_first + event.base.value;
+absl::Status Group::WriteBlock(const Run& run, uint64_t first, std::optional<uint64_t> base) {
   if (!bodies_.has_value()) bodies_.emplace(frame_->first_sequence());
-  bodies_->Add(sequence, base, *event.body);
-  const Bytes& stored = event.body->bytes;
-  if (stored.size() <= kBodyChunkBytes) return absl::OkStatus();
-  for (size_t offset = 0; offset < stored.size(); offset += kBodyChunkBytes) {
-    const size_t size = std::min(kBodyChunkBytes, stored.size() - offset);
+  bodies_->Add(first, base, *run.block);
+  const Bytes& stored = run.block->stored;
+  if (stored.size() <= kChunkBytes) return absl::OkStatus();
+  const uint64_t sequence = first + run.block->bodies.front().sequence;
+  for (size_t offset = 0; offset < stored.size(); offset += kChunkBytes) {
+    const size_t size = std::min(kChunkBytes, stored.size() - offset);
     NIMBUS_RETURN_IF_ERROR(txn_->Put(environment_.tables().chunks,
-                                     MakeChunkKey(sequence, offset / kBodyChunkBytes),
+                                     MakeChunkKey(sequence, offset / kChunkBytes),
                                      std::span(stored).subspan(offset, size)));
   }
   return absl::OkStatus();
 }
 
+// The frame and the bodies of its records are one value: a B-tree and a page's
+// slack less, for each commit.
 absl::Status Group::CloseFrame() {
   const uint64_t key = frame_->first_sequence();
-  const FrameBuilder::Finished frame = frame_->Finish();
-  NIMBUS_RETURN_IF_ERROR(txn_->Put(environment_.tables().records, KeyOf(key), frame.bytes));
+  FrameBuilder::Finished frame = frame_->Finish();
   head_.frame_checksum = frame.checksum;
   frame_.reset();
-  if (!bodies_.has_value()) return absl::OkStatus();
-  const Bytes bodies = bodies_->Finish();
-  bodies_.reset();
-  return txn_->Put(environment_.tables().bodies, KeyOf(key), bodies);
+  if (bodies_.has_value()) {
+    const Bytes bodies = bodies_->Finish();
+    frame.bytes.insert(frame.bytes.end(), bodies.begin(), bodies.end());
+    bodies_.reset();
+  }
+  return txn_->Put(environment_.tables().frames, KeyOf(key), frame.bytes);
 }
 
 absl::Status Group::Commit() {

@@ -16,20 +16,14 @@
 #include "environment.h"
 #include "merkle.h"
 #include "nimbus/schema/clock.h"
+#include "prepare.h"
 
 namespace nimbus::journal {
 
-// An event as its caller prepared it.
-struct Prepared {
-  Bytes record;  // its envelope lacks only what the writer decides
-  std::optional<StoredBody> body;
-  BodyBase base;  // kNone, kSequence or kBatchIndex
-};
-
-// Writes the tiles of the tree as they fill. Level 0 is stored when a tile is
-// full; until then its hashes are kept here, and read again from the records
-// when another process has appended. Tiles of higher levels are stored from
-// their first hash on.
+// Writes the tiles of the tree from level 1 on, from their first hash on. Level
+// 0 is not stored: its hashes are those of the records, which are. The ones
+// since the last full tile are kept here, and read again from the records when
+// another process has appended.
 class TileWriter {
  public:
   // Makes the tiles agree with a journal of `head`'s size.
@@ -54,7 +48,7 @@ class Group {
 
   // Places all events or none. The error is this append's own, unless
   // failed() says that the transaction can't go on.
-  absl::StatusOr<Appended> Add(std::span<Prepared> events, const AppendOptions& options);
+  absl::StatusOr<Appended> Add(std::span<Run> runs, const AppendOptions& options);
   const absl::Status& failed() const { return failed_; }
 
   // Makes durable what was added. Nothing is written when nothing was.
@@ -65,9 +59,10 @@ class Group {
  private:
   absl::StatusOr<std::optional<Appended>> CheckOptions(const schema::fb::Envelope& first,
                                                        const AppendOptions& options);
-  absl::StatusOr<Appended> Place(std::span<Prepared> events, const AppendOptions& options);
-  absl::Status Write(std::span<Prepared> events, uint64_t first);
-  absl::Status WriteBody(const Prepared& event, uint64_t sequence, uint64_t append_first);
+  absl::StatusOr<Appended> Place(std::span<Run> runs, const AppendOptions& options);
+  absl::Status Write(std::span<const Run> runs);
+  absl::Status WriteRun(const Run& run);
+  absl::Status WriteBlock(const Run& run, uint64_t first, std::optional<uint64_t> base);
   absl::Status CloseFrame();
 
   const Environment& environment_;

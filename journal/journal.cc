@@ -9,9 +9,8 @@
 #include "base_cache.h"
 #include "commit_queue.h"
 #include "environment.h"
-#include "nimbus/schema/check.h"
-#include "nimbus/schema/json.h"
 #include "nimbus/schema/status.h"
+#include "prepare.h"
 #include "size_signal.h"
 
 namespace nimbus::journal {
@@ -35,112 +34,12 @@ absl::Status CheckLimits(const Options& options) {
   return absl::OkStatus();
 }
 
-absl::Status AtEvent(const absl::Status& status, size_t index) {
-  return schema::Annotate(status, fmt::format("event {}", index));
-}
-
-// What remains of an entry once its record is built: the text others of the
-// same append may be compressed against.
-struct Placed {
-  std::shared_ptr<const Bytes> plain;
-  uint8_t depth = 0;
-};
-
-// Turns the entries of one append into what the writer stores.
-class Preparer {
- public:
-  Preparer(const Options& options, BaseCache* bases) : options_(options), bases_(*bases) {}
-
-  absl::StatusOr<Prepared> Prepare(const Entry& entry);
-  // The automatic chains learn the bodies once they are durable.
-  void NoteDurable(std::span<const Entry> entries, uint64_t first);
-
- private:
-  absl::StatusOr<std::optional<Base>> ChooseBase(const Entry& entry);
-
-  const Options& options_;
-  BaseCache& bases_;
-  std::vector<Placed> placed_;
-};
-
-absl::StatusOr<std::optional<Base>> Preparer::ChooseBase(const Entry& entry) {
-  switch (entry.base.kind) {
-    case BodyBase::Kind::kNone:
-      break;
-    case BodyBase::Kind::kAutomatic:
-      return bases_.ForNext({entry.event.stream, entry.event.payload.type});
-    case BodyBase::Kind::kSequence: {
-      NIMBUS_ASSIGN_OR_RETURN(Base base, bases_.Read(entry.base.value));
-      return std::optional<Base>(std::move(base));
-    }
-    case BodyBase::Kind::kBatchIndex: {
-      if (entry.base.value >= placed_.size() || placed_[entry.base.value].plain == nullptr) {
-        return Error(Code::kInvalidArgument, "its base, event {}, is no earlier event with a body",
-                     entry.base.value);
-      }
-      const Placed& placed = placed_[entry.base.value];
-      return std::optional<Base>(
-          Base{.sequence = entry.base.value, .depth = placed.depth, .bytes = placed.plain});
-    }
-  }
-  return std::optional<Base>();
-}
-
-absl::StatusOr<Prepared> Preparer::Prepare(const Entry& entry) {
-  NIMBUS_RETURN_IF_ERROR(
-      schema::ValidateEvent(entry.event, schema::JsonLimits{.bytes_max = options_.body_bytes_max}));
-  Prepared prepared;
-  prepared.record = schema::EncodeRecord(entry.event);
-  if (prepared.record.size() > schema::kRecordBytesMax) {
-    return Error(Code::kInvalidArgument, "record of {} bytes, {} are allowed",
-                 prepared.record.size(), schema::kRecordBytesMax);
-  }
-  auto plain = std::make_shared<const Bytes>(schema::EncodeBody(entry.event));
-  placed_.emplace_back();
-  if (plain->empty()) return prepared;
-  if (plain->size() > options_.body_bytes_max) {
-    return Error(Code::kInvalidArgument, "body of {} bytes, {} are allowed", plain->size(),
-                 options_.body_bytes_max);
-  }
-  NIMBUS_ASSIGN_OR_RETURN(std::optional<Base> base, ChooseBase(entry));
-  if (base.has_value() && base->depth >= kBodyDepthMax) base.reset();
-  StoredBody body;
-  body.nonce = NewNonce();
-  Encoded encoded = EncodeStored(
-      *plain,
-      base.has_value() ? std::span<const uint8_t>(*base->bytes) : std::span<const uint8_t>(),
-      options_.compression_level);
-  body.codec = encoded.codec;
-  body.bytes = std::move(encoded.bytes);
-  prepared.base.kind = BodyBase::Kind::kNone;
-  if (base.has_value() && body.codec != Codec::kRaw) {
-    body.depth = static_cast<uint8_t>(base->depth + 1);
-    const bool in_batch = entry.base.kind == BodyBase::Kind::kBatchIndex;
-    prepared.base = {.kind = in_batch ? BodyBase::Kind::kBatchIndex : BodyBase::Kind::kSequence,
-                     .value = base->sequence};
-  }
-  schema::fb::Envelope* envelope = schema::MutableEnvelope(prepared.record);
-  envelope->mutable_body_commitment() = schema::ToFb(BodyCommitment(*plain, body.nonce));
-  envelope->mutate_body_size(static_cast<uint32_t>(plain->size()));
-  placed_.back() = {.plain = plain, .depth = body.depth};
-  prepared.body = std::move(body);
-  return prepared;
-}
-
-void Preparer::NoteDurable(std::span<const Entry> entries, uint64_t first) {
-  for (size_t i = 0; i < entries.size(); ++i) {
-    if (entries[i].base.kind != BodyBase::Kind::kAutomatic || placed_[i].plain == nullptr) continue;
-    bases_.Add({entries[i].event.stream, entries[i].event.payload.type},
-               Base{.sequence = first + i, .depth = placed_[i].depth, .bytes = placed_[i].plain});
-  }
-}
-
 }  // namespace
 
 Journal::Journal(std::unique_ptr<Environment> environment, const Options& options)
     : options_(options),
       environment_(std::move(environment)),
-      bases_(std::make_unique<BaseCache>(*environment_, options.base_cache_bytes_max)),
+      bases_(std::make_unique<BaseCache>(options.base_cache_bytes_max)),
       signal_(std::make_unique<SizeSignal>()),
       queue_(options.read_only
                  ? nullptr
@@ -156,35 +55,26 @@ absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(const std::string& store,
   return std::unique_ptr<Journal>(new Journal(std::move(environment), options));
 }
 
-absl::StatusOr<Appended> Journal::Append(std::span<const Entry> entries,
+absl::StatusOr<Appended> Journal::Append(std::span<const schema::Event> events,
                                          const AppendOptions& options) {
   if (queue_ == nullptr) return absl::FailedPreconditionError("the journal is open read-only");
-  if (entries.empty() || entries.size() > options_.queue_records_max) {
+  if (events.empty() || events.size() > options_.queue_records_max) {
     return Error(Code::kInvalidArgument, "an append of {} events; 1 to {} are allowed",
-                 entries.size(), options_.queue_records_max);
+                 events.size(), options_.queue_records_max);
   }
   const CommitQueue::Visit visit(queue_.get());
   Preparer preparer(options_, bases_.get());
-  std::vector<Prepared> prepared;
-  prepared.reserve(entries.size());
-  for (size_t i = 0; i < entries.size(); ++i) {
-    absl::StatusOr<Prepared> one = preparer.Prepare(entries[i]);
-    if (!one.ok()) return AtEvent(one.status(), i);
-    prepared.push_back(*std::move(one));
-  }
-  NIMBUS_ASSIGN_OR_RETURN(const Appended appended, queue_->Append(prepared, options));
+  NIMBUS_ASSIGN_OR_RETURN(std::vector<Run> runs, preparer.Prepare(events));
+  NIMBUS_ASSIGN_OR_RETURN(const Appended appended, queue_->Append(runs, options));
   // A retry is answered with an earlier append, which held other bodies: then
   // the writer placed none of these records.
-  const schema::fb::Record* first = schema::fb::GetRecord(prepared.front().record.data());
-  if (first->envelope()->sequence() == appended.first) {
-    preparer.NoteDurable(entries, appended.first);
-  }
+  const schema::fb::Record* first = schema::fb::GetRecord(runs.front().records.front().data());
+  if (first->envelope()->sequence() == appended.first) preparer.NoteDurable(runs, appended.first);
   return appended;
 }
 
 absl::StatusOr<Appended> Journal::Append(const schema::Event& event, const AppendOptions& options) {
-  const Entry entry{.event = event, .base = {}};
-  return Append({&entry, 1}, options);
+  return Append(std::span(&event, 1), options);
 }
 
 absl::StatusOr<uint64_t> Journal::Size() const {
@@ -286,16 +176,14 @@ absl::StatusOr<Stat> Journal::GetStat() const {
             .format = kFormatVersion,
             .records = head.size(),
             .root = head.frontier.Root()};
-  NIMBUS_ASSIGN_OR_RETURN(const lmdb::TableStat records, txn.Stat(tables.records));
-  NIMBUS_ASSIGN_OR_RETURN(const lmdb::TableStat bodies, txn.Stat(tables.bodies));
+  NIMBUS_ASSIGN_OR_RETURN(const lmdb::TableStat frames, txn.Stat(tables.frames));
   NIMBUS_ASSIGN_OR_RETURN(const lmdb::TableStat chunks, txn.Stat(tables.chunks));
   NIMBUS_ASSIGN_OR_RETURN(const lmdb::TableStat tiles, txn.Stat(tables.tiles));
   NIMBUS_ASSIGN_OR_RETURN(const lmdb::TableStat entities, txn.Stat(tables.entity.entities));
   NIMBUS_ASSIGN_OR_RETURN(const lmdb::TableStat names, txn.Stat(tables.entity.names));
   NIMBUS_ASSIGN_OR_RETURN(stat.bytes_free, txn.FreePageBytes());
-  stat.frames = records.entries;
-  stat.record_bytes = records.bytes;
-  stat.body_bytes = bodies.bytes + chunks.bytes;
+  stat.frames = frames.entries;
+  stat.frame_bytes = frames.bytes + chunks.bytes;
   stat.tile_bytes = tiles.bytes;
   stat.entity_bytes = entities.bytes + names.bytes;
   stat.file_bytes = environment_->env().BytesAllocated();

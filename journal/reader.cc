@@ -77,15 +77,15 @@ absl::StatusOr<const schema::fb::Body*> Reader::Impl::Body(const RecordView& vie
   if (envelope.body_size() == 0) return nullptr;
   NIMBUS_ASSIGN_OR_RETURN(std::optional<PlainBody> plain, bodies_.Read(view.sequence));
   if (!plain.has_value()) {
-    return Error(Code::kNotFound, "the body of record {} is not stored", view.sequence);
+    return Error(Code::kDataLoss, "the body of record {} is missing", view.sequence);
   }
   body_ = *std::move(plain);
-  if (body_.bytes->size() != envelope.body_size() ||
-      BodyCommitment(*body_.bytes, body_.nonce) != schema::FromFb(envelope.body_commitment())) {
+  if (body_.bytes.size() != envelope.body_size() ||
+      BodyCommitment(body_.bytes, body_.nonce) != schema::FromFb(envelope.body_commitment())) {
     return Error(Code::kDataLoss, "the body of record {} is not the one it commits to",
                  view.sequence);
   }
-  absl::StatusOr<const schema::fb::Body*> body = schema::VerifyBody(*body_.bytes);
+  absl::StatusOr<const schema::fb::Body*> body = schema::VerifyBody(body_.bytes);
   if (!body.ok()) return schema::Annotate(body.status(), fmt::format("record {}", view.sequence));
   return body;
 }

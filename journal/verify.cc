@@ -268,12 +268,12 @@ absl::Status Verifier::CheckBody(uint64_t sequence, const schema::fb::Envelope& 
   }
   ++report_.bodies;
   const PlainBody& body = **plain;
-  if (body.bytes->size() != envelope.body_size() ||
-      BodyCommitment(*body.bytes, body.nonce) != schema::FromFb(envelope.body_commitment())) {
+  if (body.bytes.size() != envelope.body_size() ||
+      BodyCommitment(body.bytes, body.nonce) != schema::FromFb(envelope.body_commitment())) {
     Find(sequence, "its body is not the one it commits to");
     return absl::OkStatus();
   }
-  return Note(sequence, schema::VerifyBody(*body.bytes).status());
+  return Note(sequence, schema::VerifyBody(body.bytes).status());
 }
 
 absl::Status Verifier::CheckTile(const lmdb::Transaction& txn, uint8_t level, uint64_t index,
@@ -297,15 +297,17 @@ absl::Status Verifier::AddLeaf(const lmdb::Transaction& txn, const Hash& leaf) {
     if (levels_.size() == level) levels_.emplace_back();
     levels_[level].push_back(hash);
     if (levels_[level].size() < kTileHashes) return absl::OkStatus();
-    NIMBUS_RETURN_IF_ERROR(
-        CheckTile(txn, static_cast<uint8_t>(level), position / kTileHashes, levels_[level]));
+    if (level > 0) {
+      NIMBUS_RETURN_IF_ERROR(
+          CheckTile(txn, static_cast<uint8_t>(level), position / kTileHashes, levels_[level]));
+    }
     hash = CompleteRoot(levels_[level]);
     levels_[level].clear();
   }
 }
 
 absl::Status Verifier::CheckPartialTiles(const lmdb::Transaction& txn) {
-  uint64_t width = report_.records / kTileHashes;  // level 0 is stored when full
+  uint64_t width = report_.records / kTileHashes;
   for (size_t level = 1; level < levels_.size(); ++level, width /= kTileHashes) {
     if (levels_[level].empty()) continue;
     NIMBUS_RETURN_IF_ERROR(

@@ -111,18 +111,14 @@ History::History(journal::Journal* journal, Views* views)
 
 History::~History() = default;
 
-absl::StatusOr<Written> History::Append(const Uuid& id, std::vector<Event> events) {
-  std::vector<journal::Entry> entries;
-  entries.reserve(events.size());
-  for (Event& event : events) entries.push_back({.event = std::move(event), .base = {}});
-  NIMBUS_ASSIGN_OR_RETURN(const journal::Appended appended, journal_->Append(entries));
+absl::StatusOr<Written> History::Append(const Uuid& id, const std::vector<Event>& events) {
+  NIMBUS_ASSIGN_OR_RETURN(const journal::Appended appended, journal_->Append(events));
   return Written{.id = id, .sequence = appended.first + appended.count - 1};
 }
 
-absl::StatusOr<Written> History::Append(const Uuid& id, Event event) {
-  std::vector<Event> events;
-  events.push_back(std::move(event));
-  return Append(id, std::move(events));
+absl::StatusOr<Written> History::Append(const Uuid& id, const Event& event) {
+  NIMBUS_ASSIGN_OR_RETURN(const journal::Appended appended, journal_->Append(event));
+  return Written{.id = id, .sequence = appended.first};
 }
 
 absl::StatusOr<Written> History::CreateSession(const NewSession& session) {

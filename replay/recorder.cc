@@ -134,11 +134,9 @@ Event Recorder::StartEvent() const {
   return event;
 }
 
-absl::Status Recorder::Append(std::vector<Event> events) {
-  std::vector<journal::Entry> entries;
-  for (Event& event : events) entries.push_back({.event = std::move(event), .base = {}});
+absl::Status Recorder::Append(const std::vector<Event>& events) {
   NIMBUS_ASSIGN_OR_RETURN(const journal::Appended appended,
-                          journal_->Append(entries, {.expected_version = version_}));
+                          journal_->Append(events, {.expected_version = version_}));
   version_ = appended.version;
   return absl::OkStatus();
 }

@@ -29,8 +29,8 @@ TEST_F(JournalTest, AnswersWithTheSequencesInOrder) {
   ASSERT_THAT(first, IsOk());
   EXPECT_EQ(first->first, 1u);
   EXPECT_EQ(first->version, 1u);
-  const Entry entries[] = {{OperationCreated(operation_, session_), {}},
-                           {OperationEvent<schema::fb::OperationStartedT>(operation_), {}}};
+  const Event entries[] = {OperationCreated(operation_, session_),
+                           OperationEvent<schema::fb::OperationStartedT>(operation_)};
   absl::StatusOr<Appended> second = journal_->Append(entries);
   ASSERT_THAT(second, IsOk());
   EXPECT_EQ(second->first, 2u);
@@ -60,7 +60,7 @@ TEST_F(JournalTest, KeepsEverythingAcrossReopening) {
 TEST_F(JournalTest, WritesNothingOfAnAppendThatIsRefused) {
   Begin();
   const Uuid step = schema::NewUuid();
-  const Entry entries[] = {{StepAdded(operation_, step), {}}, {StepAdded(operation_, step), {}}};
+  const Event entries[] = {StepAdded(operation_, step), StepAdded(operation_, step)};
   EXPECT_THAT(journal_->Append(entries), StatusIs(Code::kAlreadyExists, HasSubstr("step")));
   EXPECT_THAT(journal_->Size(), IsOkAndHolds(3u));
   EXPECT_FALSE(journal_->FindEntity(EntityKind::step, step)->has_value());
@@ -118,12 +118,12 @@ TEST_F(JournalTest, RefusesAnEmptyAppendAndOneLargerThanTheQueue) {
   Options options;
   options.queue_records_max = 3;
   Open(options);
-  EXPECT_THAT(journal_->Append(std::span<const Entry>()), StatusIs(Code::kInvalidArgument));
-  std::vector<Entry> entries;
-  for (int i = 0; i < 3; ++i) entries.push_back({SessionStarted(schema::NewUuid()), {}});
+  EXPECT_THAT(journal_->Append(std::span<const Event>()), StatusIs(Code::kInvalidArgument));
+  std::vector<Event> entries;
+  for (int i = 0; i < 3; ++i) entries.push_back(SessionStarted(schema::NewUuid()));
   EXPECT_THAT(journal_->Append(entries), IsOk());
-  for (Entry& entry : entries) entry.event.stream = schema::NewUuid();
-  entries.push_back({SessionStarted(schema::NewUuid()), {}});
+  for (Event& entry : entries) entry.stream = schema::NewUuid();
+  entries.push_back(SessionStarted(schema::NewUuid()));
   EXPECT_THAT(journal_->Append(entries), StatusIs(Code::kInvalidArgument));
   EXPECT_THAT(journal_->Size(), IsOkAndHolds(4u));
 }
@@ -161,7 +161,7 @@ TEST_F(JournalTest, StoresWhatGrowsByLittleInLittleSpace) {
     ASSERT_THAT(appended, IsOk());
     written.emplace_back(appended->first, text);
   }
-  EXPECT_LT(journal_->GetStat()->body_bytes * 5, plain);
+  EXPECT_LT(journal_->GetStat()->frame_bytes * 5, plain);
   Open();
   Reader reader(*journal_);
   for (const auto& [sequence, text] : written) {
@@ -172,39 +172,48 @@ TEST_F(JournalTest, StoresWhatGrowsByLittleInLittleSpace) {
   }
 }
 
-TEST_F(JournalTest, CompressesAgainstAnEventOfTheSameAppend) {
+TEST_F(JournalTest, StoresWhatOneAppendRepeatsOnce) {
   Begin();
   std::string noise;
   for (uint64_t i = 0, x = 7; i < 2000; ++i) {
     x = x * 6364136223846793005u + 1442695040888963407u;
     noise += fmt::format("{:x}", x);
   }
-  const uint64_t before = journal_->GetStat()->body_bytes;
-  std::vector<Entry> entries;
-  entries.push_back({StepAdded(operation_, schema::NewUuid(), "\"" + noise + "\""), {}});
-  for (int i = 0; i < 8; ++i) {
-    entries.push_back({StepAdded(operation_, schema::NewUuid(), "[\"" + noise + "\"]"),
-                       {.kind = BodyBase::Kind::kBatchIndex, .value = 0}});
+  const uint64_t before = journal_->GetStat()->frame_bytes;
+  std::vector<Event> events;
+  for (int i = 0; i < 9; ++i) {
+    events.push_back(StepAdded(operation_, schema::NewUuid(), "[\"" + noise + "\"]"));
   }
-  absl::StatusOr<Appended> appended = journal_->Append(entries);
+  absl::StatusOr<Appended> appended = journal_->Append(events);
   ASSERT_THAT(appended, IsOk());
-  EXPECT_LT(journal_->GetStat()->body_bytes - before, 2 * noise.size());
+  EXPECT_LT(journal_->GetStat()->frame_bytes - before, 2 * noise.size());
   Reader reader(*journal_);
   const RecordView* last = *reader.Read(appended->first + 8);
   EXPECT_EQ((*reader.Body(*last))->input()->string_view(), "[\"" + noise + "\"]");
-
-  Entry later{StepAdded(operation_, schema::NewUuid(), "[1,\"" + noise + "\"]"),
-              {.kind = BodyBase::Kind::kSequence, .value = appended->first}};
-  ASSERT_THAT(journal_->Append({&later, 1}), IsOk());
-  later.base.value = 1'000'000;
-  EXPECT_FALSE(journal_->Append({&later, 1}).ok());
 }
 
-TEST_F(JournalTest, RefusesABaseThatIsNoEarlierEventOfTheAppend) {
+TEST_F(JournalTest, KeepsAnAppendOfManyBlocksWholeAndInOrder) {
   Begin();
-  const Entry entries[] = {{StepAdded(operation_, schema::NewUuid(), "\"some text\""),
-                            {.kind = BodyBase::Kind::kBatchIndex, .value = 0}}};
-  EXPECT_THAT(journal_->Append(entries), StatusIs(Code::kInvalidArgument, HasSubstr("base")));
+  std::vector<Event> events;
+  std::vector<std::string> texts;
+  for (uint64_t i = 0; i < 300; ++i) {  // more than a run's records, more than a block's bytes
+    std::string text = "\"";
+    for (uint64_t x = i; text.size() < 8000; x = x * 6364136223846793005u + 1) {
+      text += fmt::format("{:x}", x);
+    }
+    texts.push_back(text + "\"");
+    events.push_back(StepAdded(operation_, schema::NewUuid(), texts.back()));
+  }
+  absl::StatusOr<Appended> appended = journal_->Append(events);
+  ASSERT_THAT(appended, IsOk());
+  EXPECT_EQ(appended->count, 300u);
+  Open();
+  Reader reader(*journal_, {.body_cache_bytes_max = 0});
+  for (size_t i : {0u, 1u, 130u, 131u, 255u, 256u, 299u}) {
+    const RecordView* record = *reader.Read(appended->first + i);
+    EXPECT_EQ(record->envelope().ordinal(), i + 1);
+    EXPECT_EQ((*reader.Body(*record))->input()->string_view(), texts[i]);
+  }
 }
 
 TEST_F(JournalTest, AssignsStepNumbersWithoutGaps) {

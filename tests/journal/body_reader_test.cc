@@ -28,9 +28,9 @@ class GrowingText {
 
 class BodyReaderTest : public JournalTest {
  protected:
-  uint64_t AppendStep(const std::string& input, BodyBase base = {}) {
-    const Entry entry{StepAdded(operation_, schema::NewUuid(), input), base};
-    absl::StatusOr<Appended> appended = journal_->Append({&entry, 1});
+  uint64_t AppendStep(const std::string& input) {
+    absl::StatusOr<Appended> appended =
+        journal_->Append(StepAdded(operation_, schema::NewUuid(), input));
     EXPECT_THAT(appended, IsOk());
     return appended.ok() ? appended->first : 0;
   }
@@ -44,27 +44,26 @@ class BodyReaderTest : public JournalTest {
     return body.ok() ? (*body)->input()->str() : "";
   }
 
-  // Entries of all bodies as they are stored. Closes the journal.
-  std::map<uint64_t, BodyEntry> StoredEntries() {
+  // All blocks as they are stored, by the sequences of their bodies. Closes the journal.
+  std::map<uint64_t, BlockEntry> StoredEntries() {
     const uint64_t size = *journal_->Size();
     journal_.reset();
-    std::map<uint64_t, BodyEntry> entries;
+    std::map<uint64_t, BlockEntry> entries;
     absl::StatusOr<std::unique_ptr<Environment>> environment = Environment::Open(store(), {});
     EXPECT_THAT(environment, IsOk());
     Bytes bytes;
     for (uint64_t sequence = 0; sequence < size; ++sequence) {
-      absl::StatusOr<std::optional<BodyEntry>> entry =
-          (*environment)->ReadStoredBody(sequence, &bytes);
+      absl::StatusOr<std::optional<BlockEntry>> entry = (*environment)->ReadBlock(sequence, &bytes);
       EXPECT_THAT(entry, IsOk());
       if (!entry->has_value()) continue;
-      (*entry)->bytes = {};
+      (*entry)->stored = {};
       entries.emplace(sequence, **entry);
     }
     return entries;
   }
 
   // Bases decoded before this body, found by following them.
-  static int DepthOf(const std::map<uint64_t, BodyEntry>& entries, uint64_t sequence) {
+  static int DepthOf(const std::map<uint64_t, BlockEntry>& entries, uint64_t sequence) {
     int depth = 0;
     for (auto base = entries.at(sequence).base; base.has_value(); base = entries.at(*base).base) {
       ++depth;
@@ -82,10 +81,10 @@ TEST_F(BodyReaderTest, ChainsAreAsDeepAsTheirNumberHasBits) {
     written.emplace_back(AppendStep(input), input);
   }
   for (const auto& [sequence, input] : written) EXPECT_EQ(ReadInput(sequence), input);
-  const std::map<uint64_t, BodyEntry> entries = StoredEntries();
+  const std::map<uint64_t, BlockEntry> entries = StoredEntries();
   for (uint64_t n = 0; n < written.size(); ++n) {
-    const BodyEntry& entry = entries.at(written[n].first);
-    EXPECT_EQ(DepthOf(entries, entry.sequence), std::popcount(n)) << "body " << n;
+    const BlockEntry& entry = entries.at(written[n].first);
+    EXPECT_EQ(DepthOf(entries, entry.first()), std::popcount(n)) << "body " << n;
     EXPECT_EQ(entry.depth, std::popcount(n)) << "body " << n;
     if (n > 0) {
       EXPECT_EQ(entry.base, written[n & (n - 1)].first);
@@ -97,35 +96,31 @@ TEST_F(BodyReaderTest, ChainsOfOneAppendAndOfManyStayWithinTheLimit) {
   Begin();
   GrowingText text;
   for (int round = 0; round < 60; ++round) {
-    std::vector<Entry> entries(1 + static_cast<size_t>(round * 7 % 5));
-    for (Entry& entry : entries) {
-      entry.event = StepAdded(operation_, schema::NewUuid(), text.Next());
-    }
-    ASSERT_THAT(journal_->Append(entries), IsOk());
+    std::vector<Event> events(1 + static_cast<size_t>(round * 7 % 5));
+    for (Event& event : events) event = StepAdded(operation_, schema::NewUuid(), text.Next());
+    ASSERT_THAT(journal_->Append(events), IsOk());
   }
-  const std::map<uint64_t, BodyEntry> entries = StoredEntries();
+  const std::map<uint64_t, BlockEntry> entries = StoredEntries();
   for (const auto& [sequence, entry] : entries) {
-    EXPECT_LE(DepthOf(entries, sequence), kBodyDepthMax);
+    EXPECT_LE(DepthOf(entries, sequence), kBlockDepthMax);
     EXPECT_EQ(DepthOf(entries, sequence), entry.depth) << sequence;
   }
 }
 
-TEST_F(BodyReaderTest, ANamedBaseAtTheDepthLimitIsNotUsed) {
+// The blocks of one append are each other's bases, one after the other.
+TEST_F(BodyReaderTest, ABaseAtTheDepthLimitIsNotUsed) {
   Begin();
-  GrowingText text;
-  std::string input = text.Next();
-  std::vector<uint64_t> sequences = {AppendStep(input, {.kind = BodyBase::Kind::kNone})};
-  for (int i = 0; i < kBodyDepthMax + 2; ++i) {
-    input = text.Next();
-    sequences.push_back(
-        AppendStep(input, {.kind = BodyBase::Kind::kSequence, .value = sequences.back()}));
-  }
-  EXPECT_EQ(ReadInput(sequences.back()), input);
-  const std::map<uint64_t, BodyEntry> entries = StoredEntries();
-  EXPECT_EQ(DepthOf(entries, sequences[kBodyDepthMax - 1]), kBodyDepthMax - 1);
-  EXPECT_EQ(DepthOf(entries, sequences[kBodyDepthMax]), kBodyDepthMax);
-  EXPECT_EQ(DepthOf(entries, sequences[kBodyDepthMax + 1]), 0);
-  EXPECT_EQ(DepthOf(entries, sequences[kBodyDepthMax + 2]), 1);
+  const std::string text(kBlockBytesMax - 1000, 'a');  // one body a block
+  std::vector<Event> events(kBlockDepthMax + 3);
+  for (Event& event : events) event = StepAdded(operation_, schema::NewUuid(), "\"" + text + "\"");
+  absl::StatusOr<Appended> appended = journal_->Append(events);
+  ASSERT_THAT(appended, IsOk());
+  EXPECT_EQ(ReadInput(appended->first + kBlockDepthMax), "\"" + text + "\"");
+  const std::map<uint64_t, BlockEntry> entries = StoredEntries();
+  EXPECT_EQ(DepthOf(entries, appended->first + kBlockDepthMax - 1), kBlockDepthMax - 1);
+  EXPECT_EQ(DepthOf(entries, appended->first + kBlockDepthMax), kBlockDepthMax);
+  EXPECT_EQ(DepthOf(entries, appended->first + kBlockDepthMax + 1), 0);
+  EXPECT_EQ(DepthOf(entries, appended->first + kBlockDepthMax + 2), 1);
 }
 
 TEST_F(BodyReaderTest, ReadsBackWhatWasWrittenAcrossReopeningAndByAnotherChain) {
@@ -177,7 +172,7 @@ TEST_F(BodyReaderTest, ARefusedAppendDoesNotBecomeABase) {
 TEST_F(BodyReaderTest, KeepsBodiesAtTheEdgesOfAPiece) {
   Begin();
   std::vector<std::pair<uint64_t, std::string>> written;
-  for (const size_t size : {kBodyChunkBytes - 100, kBodyChunkBytes, 3 * kBodyChunkBytes + 1}) {
+  for (const size_t size : {kChunkBytes - 100, kChunkBytes, 3 * kChunkBytes + 1}) {
     Event event = MakeEvent(EntityKind::session, session_, schema::fb::SessionUpdatedT());
     event.body.description.reserve(size);
     for (uint64_t x = size; event.body.description.size() < size;) {
@@ -195,51 +190,44 @@ TEST_F(BodyReaderTest, KeepsBodiesAtTheEdgesOfAPiece) {
   }
 }
 
-PlainBody Plain(size_t size) { return {.bytes = std::make_shared<const Bytes>(size)}; }
+PlainBlock Plain(uint64_t sequence, size_t size) {
+  return {.bytes = std::make_shared<const Bytes>(size), .bodies = {{.sequence = sequence}}};
+}
 
-TEST(BodyCacheTest, EvictsTheLeastRecentlyUsedToStayWithinItsBytes) {
-  BodyCache cache(100);
-  cache.Insert(1, Plain(40));
-  cache.Insert(2, Plain(40));
+TEST(BlockCacheTest, EvictsTheLeastRecentlyUsedToStayWithinItsBytes) {
+  BlockCache cache(100);
+  cache.Insert(Plain(1, 40));
+  cache.Insert(Plain(2, 40));
   ASSERT_NE(cache.Find(1), nullptr);
-  cache.Insert(3, Plain(20));  // exactly full
+  cache.Insert(Plain(3, 20));  // exactly full
   EXPECT_NE(cache.Find(2), nullptr);
   EXPECT_NE(cache.Find(1), nullptr);
-  cache.Insert(4, Plain(1));
+  cache.Insert(Plain(4, 1));
   EXPECT_EQ(cache.Find(3), nullptr);  // used least recently
   EXPECT_NE(cache.Find(2), nullptr);
   EXPECT_NE(cache.Find(1), nullptr);
 }
 
-TEST(BodyCacheTest, DoesNotKeepABodyLargerThanAllItMayKeep) {
-  BodyCache cache(100);
-  cache.Insert(1, Plain(50));
-  cache.Insert(2, Plain(101));
+TEST(BlockCacheTest, DoesNotKeepABodyLargerThanAllItMayKeep) {
+  BlockCache cache(100);
+  cache.Insert(Plain(1, 50));
+  cache.Insert(Plain(2, 101));
   EXPECT_EQ(cache.Find(2), nullptr);
-  cache.Insert(3, Plain(100));
+  cache.Insert(Plain(3, 100));
   EXPECT_NE(cache.Find(3), nullptr);
   EXPECT_EQ(cache.Find(1), nullptr);
 }
 
 class BaseCacheTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    absl::StatusOr<std::unique_ptr<Environment>> opened =
-        Environment::Open(directory_.string() + "/store", {});
-    ASSERT_THAT(opened, IsOk());
-    environment_ = *std::move(opened);
-  }
   static Base BaseOf(uint64_t sequence, size_t size) {
     return {.sequence = sequence, .depth = 0, .bytes = std::make_shared<const Bytes>(size)};
   }
   static ChainKey NewKey() { return {schema::NewUuid(), schema::fb::Event::StepAdded}; }
-
-  test::TempDir directory_;
-  std::unique_ptr<Environment> environment_;
 };
 
 TEST_F(BaseCacheTest, OffersTheBodyWithoutItsLowestBit) {
-  BaseCache cache(*environment_, 1 << 20);
+  BaseCache cache(1 << 20);
   const ChainKey key = NewKey();
   for (uint64_t n = 0; n < 200; ++n) {
     const std::optional<Base> base = cache.ForNext(key);
@@ -254,7 +242,7 @@ TEST_F(BaseCacheTest, OffersTheBodyWithoutItsLowestBit) {
 }
 
 TEST_F(BaseCacheTest, ForgetsTheStreamsUsedLeastRecentlyToStayWithinItsBytes) {
-  BaseCache cache(*environment_, 2000);  // half of it for chains
+  BaseCache cache(1000);
   std::vector<ChainKey> keys(11);
   for (ChainKey& key : keys) key = NewKey();
   for (size_t i = 0; i < 10; ++i) cache.Add(keys[i], BaseOf(i, 100));
@@ -265,12 +253,6 @@ TEST_F(BaseCacheTest, ForgetsTheStreamsUsedLeastRecentlyToStayWithinItsBytes) {
   for (const size_t kept : {0, 2, 9, 10}) EXPECT_TRUE(cache.ForNext(keys[kept]).has_value());
   cache.Add(keys[2], BaseOf(99, 1001));  // too large to be kept at all
   EXPECT_FALSE(cache.ForNext(keys[2]).has_value());
-}
-
-TEST_F(BaseCacheTest, SaysWhenThereIsNoSuchBody) {
-  BaseCache cache(*environment_, 2000);
-  EXPECT_THAT(cache.Read(0), StatusIs(Code::kNotFound, ::testing::HasSubstr("record 0")));
-  EXPECT_FALSE(cache.Read(1'000'000).ok());
 }
 
 }  // namespace

@@ -29,8 +29,8 @@ TEST(BodyTest, ComesBackWithAndWithoutABase) {
   const Encoded against = EncodeStored(plain, base, kLevel);
   EXPECT_EQ(against.codec, Codec::kZstd);
   EXPECT_LT(against.bytes.size(), 200u);
-  EXPECT_THAT(DecodeStored(alone.codec, alone.bytes, {}), IsOkAndHolds(plain));
-  EXPECT_THAT(DecodeStored(against.codec, against.bytes, base), IsOkAndHolds(plain));
+  EXPECT_THAT(DecodeStored(alone.codec, alone.bytes, {}, plain.size()), IsOkAndHolds(plain));
+  EXPECT_THAT(DecodeStored(against.codec, against.bytes, base, plain.size()), IsOkAndHolds(plain));
 }
 
 TEST(BodyTest, StaysRawWhenCompressionDoesNotPay) {
@@ -38,7 +38,7 @@ TEST(BodyTest, StaysRawWhenCompressionDoesNotPay) {
     const Encoded encoded = EncodeStored(plain, {}, kLevel);
     EXPECT_EQ(encoded.codec, Codec::kRaw);
     EXPECT_EQ(encoded.bytes, plain);
-    EXPECT_THAT(DecodeStored(encoded.codec, encoded.bytes, {}), IsOkAndHolds(plain));
+    EXPECT_THAT(DecodeStored(encoded.codec, encoded.bytes, {}, plain.size()), IsOkAndHolds(plain));
   }
   EXPECT_EQ(EncodeStored(Bytes(96, 'a'), {}, kLevel).codec, Codec::kZstd);
 }
@@ -47,9 +47,10 @@ TEST(BodyTest, DoesNotDecodeAgainstAnotherBase) {
   const Bytes base = Noise(20'000, 1);
   const Encoded against = EncodeStored(Bytes(base), base, kLevel);
   ASSERT_EQ(against.codec, Codec::kZstd);
-  const absl::StatusOr<Bytes> without = DecodeStored(against.codec, against.bytes, {});
+  const absl::StatusOr<Bytes> without = DecodeStored(against.codec, against.bytes, {}, base.size());
   EXPECT_TRUE(!without.ok() || *without != base);
-  const absl::StatusOr<Bytes> other = DecodeStored(against.codec, against.bytes, Noise(20'000, 2));
+  const absl::StatusOr<Bytes> other =
+      DecodeStored(against.codec, against.bytes, Noise(20'000, 2), base.size());
   EXPECT_TRUE(!other.ok() || *other != base);  // the commitment tells
 }
 
@@ -59,7 +60,7 @@ TEST(BodyTest, ReachesBackThroughABaseOfManyMegabytes) {
   plain.push_back('!');
   const Encoded against = EncodeStored(plain, base, kLevel);
   EXPECT_LT(against.bytes.size(), plain.size() / 10);
-  EXPECT_THAT(DecodeStored(against.codec, against.bytes, base), IsOkAndHolds(plain));
+  EXPECT_THAT(DecodeStored(against.codec, against.bytes, base, plain.size()), IsOkAndHolds(plain));
 }
 
 TEST(BodyTest, RefusesATruncatedBodyAtEveryLength) {
@@ -67,13 +68,13 @@ TEST(BodyTest, RefusesATruncatedBodyAtEveryLength) {
   const Encoded encoded = EncodeStored(plain, {}, kLevel);
   ASSERT_EQ(encoded.codec, Codec::kZstd);
   for (size_t size = 0; size < encoded.bytes.size(); ++size) {
-    EXPECT_THAT(DecodeStored(Codec::kZstd, std::span(encoded.bytes).first(size), {}),
+    EXPECT_THAT(DecodeStored(Codec::kZstd, std::span(encoded.bytes).first(size), {}, plain.size()),
                 StatusIs(Code::kDataLoss))
         << size;
   }
   Bytes longer = encoded.bytes;
   longer.push_back(0);
-  EXPECT_THAT(DecodeStored(Codec::kZstd, longer, {}), StatusIs(Code::kDataLoss));
+  EXPECT_THAT(DecodeStored(Codec::kZstd, longer, {}, plain.size()), StatusIs(Code::kDataLoss));
 }
 
 TEST(BodyTest, SurvivesEveryFlippedByte) {
@@ -86,34 +87,36 @@ TEST(BodyTest, SurvivesEveryFlippedByte) {
   for (size_t offset = 0; offset < encoded.bytes.size(); ++offset) {
     Bytes damaged = encoded.bytes;
     damaged[offset] ^= 0x55;
-    const absl::StatusOr<Bytes> decoded = DecodeStored(Codec::kZstd, damaged, {});
+    const absl::StatusOr<Bytes> decoded = DecodeStored(Codec::kZstd, damaged, {}, plain.size());
     if (decoded.ok() && *decoded != plain) {
       EXPECT_NE(BodyCommitment(*decoded, nonce), commitment) << offset;
     }
   }
 }
 
-TEST(BodyTest, RefusesABodyThatSaysItIsOverTheLimit) {
+TEST(BodyTest, RefusesABlockThatSaysItIsOverTheLimit) {
+  constexpr size_t kLimit = kBodyBytesMax + kBlockBytesMax;
   // Compressed zeros: one byte over the limit, at the limit, and of a size not said.
-  Bytes zeros(kBodyBytesMax + 1, 0);
+  const Bytes zeros(kLimit + 1, 0);
   Bytes stored(ZSTD_compressBound(zeros.size()));
   const auto compressed = [&](size_t size) {
     const size_t used = ZSTD_compress(stored.data(), stored.size(), zeros.data(), size, 1);
     return std::span<const uint8_t>(stored).first(used);
   };
-  EXPECT_THAT(DecodeStored(Codec::kZstd, compressed(kBodyBytesMax + 1), {}),
+  EXPECT_THAT(DecodeStored(Codec::kZstd, compressed(kLimit + 1), {}, kLimit + 1),
               StatusIs(Code::kDataLoss));
-  absl::StatusOr<Bytes> longest = DecodeStored(Codec::kZstd, compressed(kBodyBytesMax), {});
+  absl::StatusOr<Bytes> longest = DecodeStored(Codec::kZstd, compressed(kLimit), {}, kLimit);
   ASSERT_THAT(longest, IsOk());
-  EXPECT_EQ(longest->size(), kBodyBytesMax);
-  EXPECT_THAT(DecodeStored(Codec::kRaw, zeros, {}), StatusIs(Code::kDataLoss));
+  EXPECT_EQ(longest->size(), kLimit);
+  EXPECT_THAT(DecodeStored(Codec::kZstd, compressed(1000), {}, 999), StatusIs(Code::kDataLoss));
+  EXPECT_THAT(DecodeStored(Codec::kRaw, zeros, {}, kLimit + 1), StatusIs(Code::kDataLoss));
 
   ZSTD_CCtx* context = ZSTD_createCCtx();
   ZSTD_CCtx_setParameter(context, ZSTD_c_contentSizeFlag, 0);
   const size_t used = ZSTD_compress2(context, stored.data(), stored.size(), zeros.data(), 1000);
   ZSTD_freeCCtx(context);
   ASSERT_FALSE(ZSTD_isError(used));
-  EXPECT_THAT(DecodeStored(Codec::kZstd, std::span(stored).first(used), {}),
+  EXPECT_THAT(DecodeStored(Codec::kZstd, std::span(stored).first(used), {}, 1000),
               StatusIs(Code::kDataLoss));
 }
 
@@ -125,10 +128,11 @@ TEST(BodyTest, RefusesAFrameWhoseContentIsNotAsLongAsItSays) {
   ASSERT_EQ(stored[5] | stored[6] << 8, 1000 - 256);
   for (const uint8_t low : {0x00, 0xe7, 0xe9, 0xff}) {
     stored[5] = low;
-    EXPECT_THAT(DecodeStored(Codec::kZstd, stored, {}), StatusIs(Code::kDataLoss)) << int{low};
+    EXPECT_THAT(DecodeStored(Codec::kZstd, stored, {}, plain.size()), StatusIs(Code::kDataLoss))
+        << int{low};
   }
   const Bytes skippable = {0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4};
-  EXPECT_THAT(DecodeStored(Codec::kZstd, skippable, {}), StatusIs(Code::kDataLoss));
+  EXPECT_THAT(DecodeStored(Codec::kZstd, skippable, {}, plain.size()), StatusIs(Code::kDataLoss));
 }
 
 TEST(BodyTest, CommitsToTextAndNonceAlike) {
@@ -140,49 +144,56 @@ TEST(BodyTest, CommitsToTextAndNonceAlike) {
   EXPECT_NE(NewNonce(), NewNonce());
 }
 
-StoredBody Body(size_t size, uint8_t depth = 0) {
-  return {.codec = Codec::kRaw, .depth = depth, .nonce = {9, 8, 7}, .bytes = Noise(size, size)};
+// A raw block of bodies of these sizes, of the events 0, 1, … of its run.
+Block BlockOf(std::vector<size_t> sizes, uint8_t depth = 0) {
+  Block block{.depth = depth};
+  for (const size_t size : sizes) {
+    block.bodies.push_back({.sequence = block.bodies.size(), .bytes = size, .nonce = {9, 8, 7}});
+    AppendToBlock(Noise(size, size), &block.stored);
+  }
+  return block;
 }
 
-TEST(BodyFrameTest, GivesBackEveryEntry) {
+TEST(BodyFrameTest, GivesBackEveryBlock) {
   BodyFrameBuilder builder(1000);
-  EXPECT_TRUE(builder.IsEmpty());
-  const StoredBody bodies[] = {Body(0), Body(10, 3), Body(kBodyChunkBytes),
-                               Body(kBodyChunkBytes + 1, 7)};
-  builder.Add(1000, std::nullopt, bodies[0]);
-  builder.Add(1003, 12, bodies[1]);
-  EXPECT_FALSE(builder.IsFull());
-  builder.Add(1004, 1003, bodies[2]);
-  EXPECT_TRUE(builder.IsFull());
-  builder.Add(1511, std::nullopt, bodies[3]);
-  const Bytes frame = builder.Finish();
-  absl::StatusOr<std::vector<BodyEntry>> parsed = ParseBodyFrame(frame, 1000);
-  ASSERT_THAT(parsed, IsOk());
-  ASSERT_EQ(parsed->size(), 4u);
-  const uint64_t sequences[] = {1000, 1003, 1004, 1511};
+  const Block blocks[] = {BlockOf({1, 20}), BlockOf({10}, 3), BlockOf({kChunkBytes}),
+                          BlockOf({kChunkBytes + 8}, 7)};
+  const uint64_t firsts[] = {1000, 1003, 1004, 1511};
   const std::optional<uint64_t> bases[] = {std::nullopt, 12, 1003, std::nullopt};
   for (size_t i = 0; i < 4; ++i) {
-    const BodyEntry& entry = (*parsed)[i];
-    EXPECT_EQ(entry.sequence, sequences[i]);
-    EXPECT_EQ(entry.base, bases[i]);
-    EXPECT_EQ(entry.depth, bodies[i].depth);
-    EXPECT_EQ(entry.nonce, bodies[i].nonce);
-    EXPECT_EQ(entry.stored_bytes, bodies[i].bytes.size());
-    EXPECT_EQ(entry.chunked, i == 3);  // more than a chunk: kept elsewhere
-    EXPECT_EQ(Bytes(entry.bytes.begin(), entry.bytes.end()), i == 3 ? Bytes() : bodies[i].bytes);
+    EXPECT_EQ(builder.IsFull(), i == 3);
+    builder.Add(firsts[i], bases[i], blocks[i]);
   }
+  const Bytes frame = builder.Finish();
+  absl::StatusOr<std::vector<BlockEntry>> parsed = ParseBodyFrame(frame, 1000);
+  ASSERT_THAT(parsed, IsOk());
+  ASSERT_EQ(parsed->size(), 4u);
+  for (size_t i = 0; i < 4; ++i) {
+    const BlockEntry& entry = (*parsed)[i];
+    EXPECT_EQ(entry.first(), firsts[i]);
+    EXPECT_EQ(entry.base, bases[i]);
+    EXPECT_EQ(entry.depth, blocks[i].depth);
+    ASSERT_EQ(entry.bodies.size(), blocks[i].bodies.size());
+    EXPECT_EQ(entry.bodies.back().nonce, blocks[i].bodies.back().nonce);
+    EXPECT_EQ(BlockBytes(entry.bodies), blocks[i].stored.size());
+    EXPECT_EQ(entry.stored_bytes, blocks[i].stored.size());
+    EXPECT_EQ(entry.chunked, i == 3);  // more than a chunk: kept elsewhere
+    EXPECT_EQ(Bytes(entry.stored.begin(), entry.stored.end()), i == 3 ? Bytes() : blocks[i].stored);
+  }
+  EXPECT_TRUE((*parsed)[0].Holds(1001));
+  EXPECT_FALSE((*parsed)[0].Holds(1002));
 }
 
 TEST(BodyFrameTest, RefusesABaseThatIsNotEarlier) {
   BodyFrameBuilder builder(10);
-  EXPECT_DEATH(builder.Add(9, std::nullopt, Body(1)), "first_sequence");
-  EXPECT_DEATH(builder.Add(11, 11, Body(1)), "base");
+  EXPECT_DEATH(builder.Add(9, std::nullopt, BlockOf({1})), "first_sequence");
+  EXPECT_DEATH(builder.Add(11, 11, BlockOf({1})), "base");
 }
 
 TEST(BodyFrameTest, RefusesTruncationAtEveryLengthAndTrailingBytes) {
   BodyFrameBuilder builder(10);
-  builder.Add(10, std::nullopt, Body(30));
-  builder.Add(12, 10, Body(200));
+  builder.Add(10, std::nullopt, BlockOf({30, 5}));
+  builder.Add(12, 10, BlockOf({200}));
   Bytes frame = builder.Finish();
   for (size_t size = 0; size < frame.size(); ++size) {
     EXPECT_THAT(ParseBodyFrame(std::span(frame).first(size), 10), StatusIs(Code::kDataLoss))
@@ -192,21 +203,23 @@ TEST(BodyFrameTest, RefusesTruncationAtEveryLengthAndTrailingBytes) {
   EXPECT_THAT(ParseBodyFrame(frame, 10), StatusIs(Code::kDataLoss));
 }
 
-TEST(BodyFrameTest, RefusesEntriesOutOfOrder) {
+TEST(BodyFrameTest, RefusesBlocksOutOfOrder) {
   for (const uint64_t second : {11, 12}) {
     BodyFrameBuilder builder(10);
-    builder.Add(12, std::nullopt, Body(5));
-    builder.Add(second, std::nullopt, Body(5));
+    builder.Add(12, std::nullopt, BlockOf({5}));
+    builder.Add(second, std::nullopt, BlockOf({5}));
     EXPECT_THAT(ParseBodyFrame(builder.Finish(), 10), StatusIs(Code::kDataLoss)) << second;
   }
 }
 
 TEST(BodyFrameTest, RefusesEntriesThatLie) {
   BodyFrameBuilder builder(10);
-  builder.Add(10, std::nullopt, Body(30));
+  builder.Add(10, std::nullopt, BlockOf({30}));
   const Bytes frame = builder.Finish();
-  // magic, count, bytes of entries, then delta, distance to base, size, codec, depth, nonce.
-  constexpr size_t kCount = 4, kDelta = 12, kDistance = 13, kSize = 14, kCodec = 15;
+  // magic, count, bytes of entries; distance to base, stored bytes, codec, depth, number of
+  // bodies; delta, plain bytes, nonce.
+  constexpr size_t kCount = 4, kDistance = 12, kStored = 13, kCodec = 14, kBodies = 16, kDelta = 17,
+                   kPlain = 18;
   const auto with = [&](size_t offset, uint8_t value) {
     Bytes forged = frame;
     forged[offset] = value;
@@ -216,12 +229,15 @@ TEST(BodyFrameTest, RefusesEntriesThatLie) {
   EXPECT_THAT(with(kCount, 0), StatusIs(Code::kDataLoss));
   EXPECT_THAT(with(kCount, 2), StatusIs(Code::kDataLoss));
   EXPECT_THAT(with(kCount + 3, 0xff), StatusIs(Code::kDataLoss));  // four thousand million
-  EXPECT_THAT(with(kDelta, 0xff), StatusIs(Code::kDataLoss));
-  EXPECT_THAT(with(kDistance, 10), IsOk());  // base 0
+  EXPECT_THAT(with(kDistance, 10), IsOk());                        // base 0
   EXPECT_THAT(with(kDistance, 11), StatusIs(Code::kDataLoss));
-  EXPECT_THAT(with(kSize, 29), StatusIs(Code::kDataLoss));
-  EXPECT_THAT(with(kSize, 31), StatusIs(Code::kDataLoss));
+  EXPECT_THAT(with(kStored, 31), StatusIs(Code::kDataLoss));
+  EXPECT_THAT(with(kStored, 33), StatusIs(Code::kDataLoss));
   EXPECT_THAT(with(kCodec, 2), StatusIs(Code::kDataLoss));
+  EXPECT_THAT(with(kBodies, 0), StatusIs(Code::kDataLoss));
+  EXPECT_THAT(with(kBodies, 2), StatusIs(Code::kDataLoss));
+  EXPECT_THAT(with(kDelta, 0xff), StatusIs(Code::kDataLoss));
+  EXPECT_THAT(with(kPlain, 0), StatusIs(Code::kDataLoss));
 }
 
 }  // namespace

@@ -47,8 +47,8 @@ class CorruptionTest : public JournalTest {
     ASSERT_THAT(journal_->Append(SessionStarted(session_)), IsOk());
     for (uint64_t n = 0; n < 40; ++n) {
       ASSERT_THAT(journal_->Append(SessionUpdated(session_, n)), IsOk());
-      std::vector<Entry> entries(n % 20 + 1);
-      for (Entry& entry : entries) entry.event = SessionUpdated(session_, n);
+      std::vector<Event> entries(n % 20 + 1);
+      for (Event& entry : entries) entry = SessionUpdated(session_, n);
       ASSERT_THAT(journal_->Append(entries), IsOk());
     }
     small_bytes_ = fs::file_size(Data());
@@ -80,7 +80,7 @@ class CorruptionTest : public JournalTest {
     const std::unique_ptr<Environment> environment = *Environment::Open(store(), {});
     const lmdb::Transaction txn = *environment->BeginRead();
     const Tables& tables = environment->tables();
-    for (const lmdb::Table table : {tables.records, tables.bodies, tables.chunks}) {
+    for (const lmdb::Table table : {tables.frames, tables.chunks}) {
       lmdb::Cursor cursor = *txn.OpenCursor(table);
       for (auto entry = cursor.First(); entry->has_value(); entry = cursor.Next()) {
         const std::string value((*entry)->value.begin(), (*entry)->value.end());

@@ -302,12 +302,12 @@ TEST_F(EntitiesTest, AJournalIsCreatedOnce) {
 
 TEST_F(EntitiesTest, EventsOfOneAppendSeeEachOther) {
   const Uuid session = NewUuid(), operation = NewUuid(), step = NewUuid();
-  const Entry entries[] = {{SessionStarted(session), {}},
-                           {OperationCreated(operation, session), {}},
-                           {StepAdded(operation, step), {}},
-                           {StepEvent<StepCompletedT>(operation, step), {}},
-                           {OperationEvent<OperationCompletedT>(operation), {}},
-                           {SessionEnded(session), {}}};
+  const Event entries[] = {SessionStarted(session),
+                           OperationCreated(operation, session),
+                           StepAdded(operation, step),
+                           StepEvent<StepCompletedT>(operation, step),
+                           OperationEvent<OperationCompletedT>(operation),
+                           SessionEnded(session)};
   EXPECT_THAT(journal_->Append(entries), IsOk());
   EXPECT_EQ(StateOf(EntityKind::step, step), Lifecycle::kCompleted);
   EXPECT_EQ((*journal_->FindEntity(EntityKind::session, session))->version, 2u);

@@ -8,6 +8,7 @@
 #include <functional>
 #include <string>
 
+#include "body.h"
 #include "fixture.h"
 
 namespace nimbus::journal {
@@ -139,7 +140,11 @@ TEST_F(FrameTest, DetectsTruncationAtEveryLengthAndTrailingBytes) {
   }
   Bytes longer = stored;
   longer.push_back(0);
-  EXPECT_THAT(Frame::Decode(longer), StatusIs(Code::kDataLoss));
+  // What follows a frame is no part of it; a body frame it is not.
+  EXPECT_THAT(Frame::Decode(longer), IsOk());
+  EXPECT_EQ(FrameBytes(longer), stored.size());
+  EXPECT_THAT(ParseBodyFrame(std::span(longer).subspan(stored.size()), 0),
+              StatusIs(Code::kDataLoss));
 }
 
 TEST_F(FrameTest, TellsANewerVersionFromDamage) {

@@ -89,8 +89,8 @@ TEST_F(QueueTest, AnAppendMayFillTheWholeQueueAndMoreThanAGroup) {
   options.group_records_max = 3;
   Open(options);
   StartAppends(4, 10);
-  std::vector<Entry> entries(20);
-  for (Entry& entry : entries) entry.event = SessionStarted(schema::NewUuid());
+  std::vector<Event> entries(20);
+  for (Event& entry : entries) entry = SessionStarted(schema::NewUuid());
   absl::StatusOr<Appended> appended = journal_->Append(entries);
   ASSERT_THAT(appended, IsOk());
   JoinAppends();
@@ -99,7 +99,7 @@ TEST_F(QueueTest, AnAppendMayFillTheWholeQueueAndMoreThanAGroup) {
   Reader reader(*journal_);
   for (uint64_t i = 0; i < 20; ++i) {  // none came between
     const RecordView* record = *reader.Read(appended->first + i);
-    EXPECT_EQ(Uuid::FromFb(record->envelope().stream()), entries[i].event.stream);
+    EXPECT_EQ(Uuid::FromFb(record->envelope().stream()), entries[i].stream);
   }
 }
 

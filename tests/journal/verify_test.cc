@@ -67,6 +67,15 @@ class VerifyTest : public JournalTest {
     return builder.Finish().bytes;
   }
 
+  static Bytes WithBodies(lmdb::View records, uint64_t first, const Block& block) {
+    BodyFrameBuilder builder(first);
+    builder.Add(first, std::nullopt, block);
+    const Bytes bodies = builder.Finish();
+    Bytes value(records.begin(), records.end());
+    value.insert(value.end(), bodies.begin(), bodies.end());
+    return value;
+  }
+
   static lmdb::View Key(const uint64_t& sequence) {
     return lmdb::MakeView(&sequence, sizeof(sequence));
   }
@@ -100,7 +109,7 @@ TEST_F(VerifyTest, FindsAChangedRecordUnderARightChecksum) {
   Fill(20);
   const uint64_t changed = 10;
   Tamper([&](lmdb::Transaction* txn) {
-    const lmdb::Table records = *txn->OpenTable("records", true, false);
+    const lmdb::Table records = *txn->OpenTable("frames", true, false);
     const Bytes frame = Reframe(**txn->Get(records, Key(changed)), [](uint64_t, Bytes* record) {
       schema::MutableEnvelope(*record)->mutate_time_us(1);
     });
@@ -115,15 +124,18 @@ TEST_F(VerifyTest, FindsABodyThatWasReplaced) {
   Fill(20);
   const uint64_t changed = 12;
   Tamper([&](lmdb::Transaction* txn) {
-    const lmdb::Table bodies = *txn->OpenTable("bodies", true, false);
-    absl::StatusOr<std::vector<BodyEntry>> entries =
-        ParseBodyFrame(**txn->Get(bodies, Key(changed)), changed);
-    ASSERT_THAT(entries, IsOk());
-    Event event = StepAdded(operation_, schema::NewUuid(), R"({"command":"echo forged"})");
-    StoredBody forged{.nonce = entries->at(0).nonce, .bytes = schema::EncodeBody(event)};
-    BodyFrameBuilder builder(changed);
-    builder.Add(changed, std::nullopt, forged);
-    ASSERT_THAT(txn->Put(bodies, Key(changed), builder.Finish()), IsOk());
+    const lmdb::Table frames = *txn->OpenTable("frames", true, false);
+    const lmdb::View stored = **txn->Get(frames, Key(changed));
+    const size_t records = *FrameBytes(stored);
+    absl::StatusOr<std::vector<BlockEntry>> blocks =
+        ParseBodyFrame(stored.subspan(records), changed);
+    ASSERT_THAT(blocks, IsOk());
+    const Bytes body = schema::EncodeBody(
+        StepAdded(operation_, schema::NewUuid(), R"({"command":"echo forged"})"));
+    Block forged{.bodies = {{.bytes = body.size(), .nonce = blocks->at(0).bodies[0].nonce}}};
+    AppendToBlock(body, &forged.stored);
+    ASSERT_THAT(txn->Put(frames, Key(changed), WithBodies(stored.first(records), changed, forged)),
+                IsOk());
   });
   const VerifyReport report = Verify();
   ASSERT_FALSE(report.holds());
@@ -137,10 +149,11 @@ TEST_F(VerifyTest, FindsABodyThatWasReplaced) {
 TEST_F(VerifyTest, FindsAMissingFrameAndAMissingBody) {
   Fill(20);
   Tamper([&](lmdb::Transaction* txn) {
-    const lmdb::Table bodies = *txn->OpenTable("bodies", true, false);
-    ASSERT_THAT(txn->Put(bodies, Key(5), BodyFrameBuilder(5).Finish()), IsOk());
-    const lmdb::Table records = *txn->OpenTable("records", true, false);
-    ASSERT_THAT(txn->Put(records, Key(9), Bytes{1, 2, 3}), IsOk());
+    const lmdb::Table frames = *txn->OpenTable("frames", true, false);
+    const lmdb::View stored = **txn->Get(frames, Key(5));
+    const Bytes without(stored.begin(), stored.begin() + static_cast<long>(*FrameBytes(stored)));
+    ASSERT_THAT(txn->Put(frames, Key(5), without), IsOk());
+    ASSERT_THAT(txn->Put(frames, Key(9), Bytes{1, 2, 3}), IsOk());
   });
   const VerifyReport report = Verify();
   EXPECT_THAT(report.findings, Contains(Field(&Finding::sequence, 5u)));
@@ -163,12 +176,12 @@ TEST_F(VerifyTest, FindsAChangedTile) {
   Fill(300);
   Tamper([&](lmdb::Transaction* txn) {
     const lmdb::Table tiles = *txn->OpenTable("tiles", false, false);
-    const lmdb::View stored = **txn->Get(tiles, MakeTileKey(0, 0));
+    const lmdb::View stored = **txn->Get(tiles, MakeTileKey(1, 0));
     Bytes tile(stored.begin(), stored.end());
-    tile[77] ^= 1;
-    ASSERT_THAT(txn->Put(tiles, MakeTileKey(0, 0), tile), IsOk());
+    tile[7] ^= 1;
+    ASSERT_THAT(txn->Put(tiles, MakeTileKey(1, 0), tile), IsOk());
   });
-  EXPECT_THAT(Verify().findings, Contains(Field(&Finding::what, HasSubstr("tile 0/0"))));
+  EXPECT_THAT(Verify().findings, Contains(Field(&Finding::what, HasSubstr("tile 1/0"))));
 }
 
 }  // namespace

@@ -62,12 +62,12 @@ std::vector<std::string> Column(const std::string& path, std::string_view sql) {
   return *std::move(values);
 }
 
-std::vector<journal::Entry> OperationEvents(const Uuid& session, int steps) {
+std::vector<schema::Event> OperationEvents(const Uuid& session, int steps) {
   const Uuid id = schema::NewUuid();
-  std::vector<journal::Entry> entries;
+  std::vector<schema::Event> events;
   const auto add = [&](auto payload) -> fb::BodyT& {
-    entries.push_back({.event = MakeEvent(fb::EntityKind::operation, id, std::move(payload))});
-    return entries.back().event.body;
+    events.push_back(MakeEvent(fb::EntityKind::operation, id, std::move(payload)));
+    return events.back().body;
   };
   fb::OperationCreatedT created;
   created.session = std::make_unique<fb::Id>(session.ToFb());
@@ -99,7 +99,7 @@ std::vector<journal::Entry> OperationEvents(const Uuid& session, int steps) {
   done.outcome->tokens_used = 1234;
   done.outcome->cost_microdollars = 15'000;
   add(std::move(done)).output = R"({"text":"deployed"})";
-  return entries;
+  return events;
 }
 
 absl::Status AppendHistory(journal::Journal* journal, int operations) {
@@ -107,12 +107,12 @@ absl::Status AppendHistory(journal::Journal* journal, int operations) {
   NIMBUS_RETURN_IF_ERROR(
       journal->Append(MakeEvent(fb::EntityKind::session, session, fb::SessionStartedT{})).status());
   constexpr size_t kAtOnce = 500;  // one flush for about twenty operations
-  std::vector<journal::Entry> entries;
+  std::vector<schema::Event> events;
   for (int i = 1; i <= operations; ++i) {
-    for (journal::Entry& entry : OperationEvents(session, 10)) entries.push_back(std::move(entry));
-    if (entries.size() < kAtOnce && i < operations) continue;
-    NIMBUS_RETURN_IF_ERROR(journal->Append(entries).status());
-    entries.clear();
+    for (schema::Event& event : OperationEvents(session, 10)) events.push_back(std::move(event));
+    if (events.size() < kAtOnce && i < operations) continue;
+    NIMBUS_RETURN_IF_ERROR(journal->Append(events).status());
+    events.clear();
   }
   return absl::OkStatus();
 }

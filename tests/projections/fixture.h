@@ -37,7 +37,7 @@ std::vector<std::string> Column(const std::string& path, std::string_view sql);
 
 // The events of one operation with `steps` steps: created, started, each step
 // added and completed, a checkpoint after every fifth, completed.
-std::vector<journal::Entry> OperationEvents(const schema::Uuid& session, int steps);
+std::vector<schema::Event> OperationEvents(const schema::Uuid& session, int steps);
 
 // Appends a session with `operations` operations of 10 steps each.
 absl::Status AppendHistory(journal::Journal* journal, int operations);

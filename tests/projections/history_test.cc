@@ -231,15 +231,15 @@ TEST_F(HistoryTest, ListsNewestFirstFilteredAndPaged) {
 
 TEST_F(HistoryTest, AListingIsLimitedToTheSpecifiedThousand) {
   const Uuid session = MakeSession();
-  std::vector<journal::Entry> entries;
+  std::vector<schema::Event> events;
   for (int i = 0; i < 1001; ++i) {
-    for (journal::Entry& entry : OperationEvents(session, 0)) {
-      if (entry.event.payload.type == fb::Event::OperationCreated) {
-        entries.push_back(std::move(entry));
+    for (schema::Event& event : OperationEvents(session, 0)) {
+      if (event.payload.type == fb::Event::OperationCreated) {
+        events.push_back(std::move(event));
       }
     }
   }
-  ASSERT_THAT(journal().Append(entries), IsOk());
+  ASSERT_THAT(journal().Append(events), IsOk());
   EXPECT_EQ(Listed({}).size(), 1000u);
   EXPECT_EQ(Listed({.limit = 1001}).size(), 1001u);
   EXPECT_EQ(Listed({.session = session, .limit = 5000}).size(), 1001u);
@@ -251,12 +251,12 @@ TEST_F(HistoryTest, OneTimeIsOrderedBySequenceAndUnknownTimesComeLast) {
   for (const std::optional<int64_t> time :
        {std::optional<int64_t>(5'000'000), std::optional<int64_t>(5'000'000),
         std::optional<int64_t>(), std::optional<int64_t>(9'000'000)}) {
-    std::vector<journal::Entry> entries = OperationEvents(session, 0);
-    entries.resize(1);
-    entries[0].event.imported = true;
-    entries[0].event.occurred_at_us = time;
-    ids.push_back(entries[0].event.stream);
-    ASSERT_THAT(journal().Append(entries), IsOk());
+    std::vector<schema::Event> events = OperationEvents(session, 0);
+    events.resize(1);
+    events[0].imported = true;
+    events[0].occurred_at_us = time;
+    ids.push_back(events[0].stream);
+    ASSERT_THAT(journal().Append(events), IsOk());
   }
   EXPECT_THAT(Listed({}), ElementsAre(ids[3], ids[1], ids[0], ids[2]));
   EXPECT_THAT(Sql("SELECT created_at FROM operations ORDER BY rowid"),

@@ -91,7 +91,7 @@ class Import {
   absl::Status ReadStored();
   absl::Status Play(const Item& item);
   void Start();
-  void Push(Event event, const Item& item, std::optional<int64_t> occurred_at_us);
+  void Push(Event event, std::optional<int64_t> occurred_at_us);
   absl::Status StoreUpTo(uint64_t record);
   absl::Status StartSession(const Session& session);
   void UpdateSession(const Session& session);
@@ -121,7 +121,6 @@ class Import {
   StoredSource stored_;
   bool started_ = false;             // ImportStarted is in the batch or behind it
   std::optional<PartCutter> parts_;  // of what is not stored yet
-  double share_ = 0;                 // of the script, played
   std::map<Uuid, StoredSession> sessions_;
   std::map<std::pair<size_t, size_t>, Progress> operations_;
 };
@@ -132,9 +131,8 @@ absl::Status Import::Go(const std::string& key, ImportReport* report) {
   NIMBUS_RETURN_IF_ERROR(ReadStored());
   report->source = id_;
   report->records_before = std::min<uint64_t>(stored_.records, source_.records.size());
-  for (size_t i = 0; i < script_.size(); ++i) {
-    share_ = static_cast<double>(i) / static_cast<double>(script_.size());
-    NIMBUS_RETURN_IF_ERROR(Play(script_[i]));
+  for (const Item& item : script_) {
+    NIMBUS_RETURN_IF_ERROR(Play(item));
     const uint64_t before = appender_.events();
     NIMBUS_RETURN_IF_ERROR(appender_.Flush(false));
     if (options_.progress && appender_.events() != before)
@@ -158,7 +156,6 @@ absl::Status Import::ReadStored() {
     return compare(next, stored_.partial);
   parts_.emplace(source_, run_, next, stored_.partial.size());
   appender_.SetVersion(id_, stored_.version);
-  appender_.AddStoredParts(stored_.parts);
   return absl::OkStatus();
 }
 
@@ -178,9 +175,9 @@ void Import::Start() {
   appender_.Add(std::move(event));
 }
 
-void Import::Push(Event event, const Item& item, std::optional<int64_t> occurred_at_us) {
+void Import::Push(Event event, std::optional<int64_t> occurred_at_us) {
   event.occurred_at_us = occurred_at_us;
-  appender_.Add(std::move(event), item.record, share_);
+  appender_.Add(std::move(event));
 }
 
 absl::Status Import::StoreUpTo(uint64_t record) {
@@ -189,7 +186,7 @@ absl::Status Import::StoreUpTo(uint64_t record) {
     Part part = parts_->Cut();
     Event event = MakeEvent(EntityKind::source, id_, std::move(part.payload));
     event.body.source.assign(part.bytes.begin(), part.bytes.end());
-    appender_.AddPart(std::move(event), part.first, part.count);
+    appender_.Add(std::move(event));
     NIMBUS_RETURN_IF_ERROR(appender_.Flush(false));
   }
   return absl::OkStatus();
@@ -211,7 +208,7 @@ absl::Status Import::Play(const Item& item) {
       Start();
       Event event = MakeEvent(EntityKind::operation, progress->id, schema::fb::OperationPlannedT{});
       event.body.plan = OperationOf(item).plan;
-      Push(std::move(event), item, std::nullopt);
+      Push(std::move(event), std::nullopt);
       return absl::OkStatus();
     }
     case Item::Kind::kStep:
@@ -265,13 +262,12 @@ absl::Status Import::StartOperation(const Item& item, Progress* progress) {
     Event event = MakeEvent(EntityKind::operation, progress->id, std::move(payload));
     event.body.name = operation.name;
     event.body.input = operation.input;
-    Push(std::move(event), item, operation.created_at_us);
+    Push(std::move(event), operation.created_at_us);
   }
   if (stored.state) return absl::OkStatus();
   Start();
-  NIMBUS_ASSIGN_OR_RETURN(
-      stored.state,
-      replay::State::Make(Json::MakeObject({{"messages", Json::MakeArray()}}), kImportedState));
+  NIMBUS_ASSIGN_OR_RETURN(stored.state,
+                          replay::State::Make(Json::MakeObject({{"messages", Json::MakeArray()}})));
   Event event = MakeEvent(EntityKind::operation, progress->id, schema::fb::OperationStartedT{});
   event.occurred_at_us = operation.created_at_us;
   event.body.state = stored.state->Text();
@@ -300,7 +296,7 @@ absl::Status Import::AddStep(const Item& item, Progress* progress) {
     payload.tool_name = step.tool_name;
     Event event = MakeEvent(EntityKind::operation, progress->id, std::move(payload));
     event.body.input = step.input;
-    Push(std::move(event), item, step.started_at_us);
+    Push(std::move(event), step.started_at_us);
   }
   if (!running || stored.status != Lifecycle::kPending) return absl::OkStatus();
   Start();
@@ -335,26 +331,19 @@ absl::Status Import::EndStep(const Item& item, Progress* progress) {
   }
   event.body.patch = change.patch;
   if (change.digest) event.body.digest = Fb(*change.digest);
-  Push(std::move(event), item, step.ended_at_us);
+  Push(std::move(event), step.ended_at_us);
   if (!change.checkpoint_due) return absl::OkStatus();
 
   schema::fb::CheckpointCreatedT payload;
-  payload.checkpoint = Fb(CheckpointId(id));
+  payload.checkpoint = Fb(CheckpointId(progress->id, id));
   payload.step = Fb(id);
   Event checkpoint = MakeEvent(EntityKind::operation, progress->id, std::move(payload));
   checkpoint.body.name = "imported";
   checkpoint.body.state = stored.state->Text();
   checkpoint.body.digest = Fb(stored.state->Digest());
   checkpoint.occurred_at_us = step.ended_at_us;
-  // It repeats the part of the source before it; a large one more of the
-  // checkpoint before it.
-  const bool large = std::exchange(stored.checkpoint_bytes, stored.state->bytes()) > kPartBytesMax;
   stored.state->MarkCheckpoint();
-  if (large) {
-    appender_.Add(std::move(checkpoint));
-  } else {
-    appender_.Add(std::move(checkpoint), item.record, share_);
-  }
+  appender_.Add(std::move(checkpoint));
   return absl::OkStatus();
 }
 
@@ -367,7 +356,7 @@ absl::Status Import::EndOperation(const Item& item, Progress* progress) {
       [&](auto& payload) { payload.outcome = OutcomeOf(operation.duration_ms, operation.usage); });
   event.body.output = operation.output;
   event.body.error = operation.error;
-  Push(std::move(event), item, operation.ended_at_us);
+  Push(std::move(event), operation.ended_at_us);
   progress->stored.status = operation.status;
   progress->stored.state.reset();
   progress->stored.steps.clear();

@@ -34,7 +34,7 @@ schema::Uuid SourceId(std::string_view format, std::string_view key);
 schema::Uuid SessionId(const Run& run, const Session& session);
 schema::Uuid OperationId(const Run& run, const Session& session, std::string_view source_id);
 schema::Uuid StepId(const Run& run, const schema::Uuid& operation, const Step& step);
-schema::Uuid CheckpointId(const schema::Uuid& step);
+schema::Uuid CheckpointId(const schema::Uuid& operation, const schema::Uuid& step);
 
 // What was found in a file, for people and tests.
 struct Counts {

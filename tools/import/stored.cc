@@ -39,14 +39,11 @@ class PartReader {
  public:
   PartReader(StoredSource* source, const RecordSink& sink) : source_(*source), sink_(sink) {}
 
-  absl::Status Add(const schema::fb::SourceStored& stored, std::string_view bytes,
-                   uint64_t sequence) {
+  absl::Status Add(const schema::fb::SourceStored& stored, std::string_view bytes) {
     if (stored.first() != source_.records)
       return Error(absl::StatusCode::kDataLoss, "record {} follows {} records of a source",
                    stored.first(), source_.records);
     source_.partial += bytes;
-    source_.parts.push_back(
-        {stored.first(), stored.first() + std::max(stored.count(), 1u), sequence});
     if (stored.about() != nullptr) {
       const Uuid about = Uuid::FromFb(*stored.about());
       std::vector<Uuid>& operations = source_.operations;
@@ -107,7 +104,6 @@ absl::Status ReadOperationEvent(Reader& reader, const RecordView& view,
   if (record.event_as_OperationPlanned() != nullptr) operation->planned = true;
   if (record.event_as_CheckpointCreated() != nullptr && operation->state) {
     operation->state->MarkCheckpoint();
-    operation->checkpoint_bytes = operation->state->bytes();
   }
   if (const auto* event = record.event_as_StepAdded()) {
     NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, reader.Body(view));
@@ -117,8 +113,7 @@ absl::Status ReadOperationEvent(Reader& reader, const RecordView& view,
   if (record.event_as_OperationStarted() != nullptr) {
     NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, reader.Body(view));
     NIMBUS_ASSIGN_OR_RETURN(Json state, Json::Parse(body == nullptr ? "{}" : View(body->state())));
-    NIMBUS_ASSIGN_OR_RETURN(operation->state,
-                            replay::State::Make(std::move(state), kImportedState));
+    NIMBUS_ASSIGN_OR_RETURN(operation->state, replay::State::Make(std::move(state)));
   }
   return absl::OkStatus();
 }
@@ -147,8 +142,7 @@ absl::StatusOr<StoredSource> ReadStoredSource(const journal::Journal& journal, c
       const auto* bytes = body == nullptr ? nullptr : body->source();
       if (bytes == nullptr)
         return Error(absl::StatusCode::kDataLoss, "record {} holds no source", view.sequence);
-      return parts.Add(*stored, {reinterpret_cast<const char*>(bytes->data()), bytes->size()},
-                       view.sequence);
+      return parts.Add(*stored, {reinterpret_cast<const char*>(bytes->data()), bytes->size()});
     }
     if (record.event_as_ImportFinished() != nullptr) {
       source.finished = true;

@@ -19,14 +19,6 @@
 
 namespace nimbus::tools::import {
 
-// A part of a source as one event holds it: whole records, or a piece of one
-// that is too large.
-struct StoredPart {
-  uint64_t first = 0;     // record
-  uint64_t end = 0;       // first + 1 for a piece, too
-  uint64_t sequence = 0;  // of the event
-};
-
 struct StoredSource {
   bool exists = false;
   bool finished = false;  // the last import of it came to its end
@@ -34,9 +26,8 @@ struct StoredSource {
   uint64_t records = 0;
   std::string partial;  // of record `records`, if that is not there whole
   std::string format, key;
-  std::string gaps;  // context of the last ImportFinished
-  std::vector<StoredPart> parts;
-  std::vector<schema::Uuid> operations;  // that parts are about, each once
+  std::string gaps;                      // context of the last ImportFinished
+  std::vector<schema::Uuid> operations;  // that its parts are about, each once
 };
 
 // Called with each record, in order; the text is valid during the call.
@@ -56,10 +47,6 @@ struct StoredSession {
 absl::StatusOr<StoredSession> ReadStoredSession(const journal::Journal& journal,
                                                 const schema::Uuid& session);
 
-// How an import keeps states: with checkpoints far enough apart that they stay
-// a small part of what the source itself takes.
-inline constexpr replay::StateOptions kImportedState{.checkpoint_floor_bytes = 32u << 10};
-
 struct StoredStep {
   journal::Lifecycle status = journal::Lifecycle::kPending;
   schema::Digest input{};  // digest of its text
@@ -69,7 +56,6 @@ struct StoredOperation {
   uint64_t version = 0;  // 0: not there
   journal::Lifecycle status = journal::Lifecycle::kPending;
   bool planned = false;
-  size_t checkpoint_bytes = 0;  // of the last checkpoint's state
   std::map<schema::Uuid, StoredStep> steps;
   std::optional<replay::State> state;  // from its start on, folded; not of a final operation
 };

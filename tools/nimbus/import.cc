@@ -17,6 +17,8 @@ namespace {
 
 using schema::Json;
 
+constexpr int kCompressionLevel = 9;
+
 struct ImportCommand {
   std::vector<std::string> files;
   bool keep_going = false;
@@ -85,7 +87,9 @@ void PrintReport(const std::string& file, const import::ImportReport& report) {
 // and the next one tried; the command ends with the first such error.
 absl::StatusOr<int> Import(const cli::CommandLine& line, const ImportCommand& command) {
   NIMBUS_ASSIGN_OR_RETURN(const std::string store, cli::StorePath(line));
-  NIMBUS_ASSIGN_OR_RETURN(const auto journal, journal::Journal::Open(store, {}));
+  // An import waits for no one: what a higher level saves, it saves for good.
+  NIMBUS_ASSIGN_OR_RETURN(const auto journal,
+                          journal::Journal::Open(store, {.compression_level = kCompressionLevel}));
   absl::Status first_error;
   Json::Array reports;
   for (const std::string& file : command.files) {

@@ -31,8 +31,7 @@ absl::StatusOr<int> PrintStat(const cli::CommandLine& line) {
                                      {"bytes_used", Json::Uint(stat.bytes_used)},
                                      {"bytes_free", Json::Uint(stat.bytes_free)},
                                      {"file_bytes", Json::Uint(stat.file_bytes)},
-                                     {"record_bytes", Json::Uint(stat.record_bytes)},
-                                     {"body_bytes", Json::Uint(stat.body_bytes)},
+                                     {"frame_bytes", Json::Uint(stat.frame_bytes)},
                                      {"tile_bytes", Json::Uint(stat.tile_bytes)},
                                      {"entity_bytes", Json::Uint(stat.entity_bytes)}}));
     return cli::kHolds;
@@ -43,8 +42,7 @@ absl::StatusOr<int> PrintStat(const cli::CommandLine& line) {
       schema::ToHex(stat.root));
   fmt::print("size       {} used, {} free pages, {} file\n", cli::ShowBytes(stat.bytes_used),
              cli::ShowBytes(stat.bytes_free), cli::ShowBytes(stat.file_bytes));
-  fmt::print("  records  {}\n  bodies   {}\n  tiles    {}\n  entities {}\n",
-             cli::ShowBytes(stat.record_bytes), cli::ShowBytes(stat.body_bytes),
+  fmt::print("  frames   {}\n  tiles    {}\n  entities {}\n", cli::ShowBytes(stat.frame_bytes),
              cli::ShowBytes(stat.tile_bytes), cli::ShowBytes(stat.entity_bytes));
   return cli::kHolds;
 }

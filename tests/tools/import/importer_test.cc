@@ -240,7 +240,7 @@ TEST_F(Importer, StoresLargeRecordsInPieces) {
   }));
   EXPECT_EQ(exported, lines);
   NIMBUS_ASSERT_OK_AND_ASSIGN(const journal::Stat stat, journal_->GetStat());
-  EXPECT_LT(stat.body_bytes, 5 * large.size());
+  EXPECT_LT(stat.frame_bytes, 5 * large.size());
 }
 
 TEST_F(Importer, StopsBetweenAppendsAndGoesOnLater) {

@@ -2,8 +2,8 @@
 // shared by any number of processes on one machine.
 //
 //   NIMBUS_ASSIGN_OR_RETURN(std::unique_ptr<Journal> journal, Journal::Open(store, {}));
-//   NIMBUS_ASSIGN_OR_RETURN(Appended appended, journal->Append({events}));
-//   journal->Append({event}, {.expected_version = appended.version});
+//   NIMBUS_ASSIGN_OR_RETURN(Appended appended, journal->Append(events));
+//   journal->Append(event, {.expected_version = appended.version});
 //
 // Thread-safe: every method may be called from any thread. A process opens a
 // store once; a second Open of the same directory in the same process is
@@ -13,6 +13,7 @@
 // Layout, byte order and limits of what it stores: journal/FORMAT.md.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -42,7 +43,7 @@ struct Options {
   size_t group_records_max = 512;  // a frame holds at most these
   size_t group_bytes_max = 1u << 20;
   size_t body_bytes_max = 64u << 20;        // plaintext; no more than this default
-  size_t base_cache_bytes_max = 32u << 20;  // plaintext bodies kept to compress against
+  size_t base_cache_bytes_max = 32u << 20;  // plaintext kept to compress against
   int compression_level = 3;                // zstd
   size_t map_bytes = size_t{1} << 40;       // address space asked for; halved while refused
   schema::Clock* clock = nullptr;           // system clock when null; must outlive the journal
@@ -66,18 +67,6 @@ struct Appended {
   uint64_t version = 0;  // of the first event's stream after this append
 };
 
-// Where `Append` takes the text to compress a body against.
-struct BodyBase {
-  enum class Kind { kAutomatic, kNone, kSequence, kBatchIndex };
-  Kind kind = Kind::kAutomatic;  // earlier bodies of the same stream and event type
-  uint64_t value = 0;            // a sequence, or an index below this event's in the same Append
-};
-
-struct Entry {
-  schema::Event event;
-  BodyBase base;
-};
-
 struct EntityState {
   schema::fb::EntityKind kind = schema::fb::EntityKind::none;
   schema::Uuid id;
@@ -99,10 +88,11 @@ struct Stat {
   uint32_t format = 0;
   uint64_t records = 0;
   uint64_t frames = 0;
-  uint64_t bytes_used = 0;  // of data.mdb, without preallocated and free pages
-  uint64_t bytes_free = 0;  // pages LMDB will use again
-  uint64_t file_bytes = 0;  // size of data.mdb
-  uint64_t record_bytes = 0, body_bytes = 0, tile_bytes = 0, entity_bytes = 0;
+  uint64_t bytes_used = 0;   // of data.mdb, without preallocated and free pages
+  uint64_t bytes_free = 0;   // pages LMDB will use again
+  uint64_t file_bytes = 0;   // size of data.mdb
+  uint64_t frame_bytes = 0;  // records and bodies
+  uint64_t tile_bytes = 0, entity_bytes = 0;
   schema::Digest root{};  // Merkle root over all records
 };
 
@@ -129,7 +119,10 @@ class Journal {
   // Cancelled (the journal is closing). Unknown whether it was written:
   // DataLoss (a sync failed); every later Append of this process says so too.
   // After reopening the append is there whole or not at all.
-  absl::StatusOr<Appended> Append(std::span<const Entry> entries,
+  //
+  // The bodies of one append are compressed together, and against earlier ones
+  // of the same stream: texts that repeat each other belong into one append.
+  absl::StatusOr<Appended> Append(std::span<const schema::Event> events,
                                   const AppendOptions& options = {});
   absl::StatusOr<Appended> Append(const schema::Event& event, const AppendOptions& options = {});
 

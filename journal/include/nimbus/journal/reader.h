@@ -58,8 +58,8 @@ class Reader {
   absl::StatusOr<std::vector<uint64_t>> StreamSequences(uint64_t head);
 
   // The decoded, checked body of `record`; nullptr when it has none. Valid until
-  // the next call of Body. DataLoss when it does not match the record's
-  // commitment, NotFound when it was erased.
+  // the next call of Body. DataLoss when it is missing, or does not match the
+  // record's commitment.
   absl::StatusOr<const schema::fb::Body*> Body(const RecordView& record);
 
  private:

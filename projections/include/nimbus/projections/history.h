@@ -202,8 +202,8 @@ class History {
  private:
   class Connection;
 
-  absl::StatusOr<Written> Append(const schema::Uuid& id, std::vector<schema::Event> events);
-  absl::StatusOr<Written> Append(const schema::Uuid& id, schema::Event event);
+  absl::StatusOr<Written> Append(const schema::Uuid& id, const std::vector<schema::Event>& events);
+  absl::StatusOr<Written> Append(const schema::Uuid& id, const schema::Event& event);
   absl::StatusOr<schema::Uuid> OperationOfStep(const schema::Uuid& step) const;
   template <typename Payload>
   absl::StatusOr<Written> EndStep(const schema::Uuid& step, const Result& result);

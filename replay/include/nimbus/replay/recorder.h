@@ -145,7 +145,7 @@ class Recorder {
   absl::Status Resume(const NewRecording& recording);
   schema::Event StartEvent() const;
   absl::Status CompareOperation(const NewRecording& recording);
-  absl::Status Append(std::vector<schema::Event> events);
+  absl::Status Append(const std::vector<schema::Event>& events);
 
   const StepInfo* NextRecorded() const;
   absl::Status CompareStep(const StepInfo& step, const StepCall& call);
