@@ -82,6 +82,7 @@ absl::StatusOr<Recorder> Recorder::Open(journal::Journal* journal, NewRecording 
 }
 
 absl::Status Recorder::Begin(const NewRecording& recording) {
+  begun_us_ = NowMicros();
   schema::fb::OperationCreatedT created;
   created.session = IdPtr(recording.session);
   created.type = recording.type;
@@ -116,6 +117,7 @@ absl::Status Recorder::Resume(const NewRecording& recording) {
 
 absl::Status Recorder::CompareOperation(const NewRecording& recording) {
   NIMBUS_ASSIGN_OR_RETURN(const OperationRecord recorded, session_->ReadOperation());
+  begun_us_ = recorded.created_at_us.value_or(NowMicros());
   NIMBUS_ASSIGN_OR_RETURN(std::string expected, Canonical(recorded.input, "recorded input"));
   NIMBUS_ASSIGN_OR_RETURN(std::string actual, Canonical(recording.input, "input"));
   if (recorded.type != recording.type) {
@@ -364,7 +366,7 @@ absl::Status Recorder::Complete(const std::string& output, const schema::fb::Out
   }
   if (in_doubt_.has_value()) return InDoubt(*in_doubt_);
   schema::fb::OperationCompletedT completed;
-  completed.outcome = std::make_unique<schema::fb::OutcomeT>(outcome);
+  completed.outcome = WithDuration(outcome);
   Event event = OperationEvent(operation_, std::move(completed));
   event.body.output = output;
   return End(Lifecycle::kCompleted, std::move(event));
@@ -372,14 +374,25 @@ absl::Status Recorder::Complete(const std::string& output, const schema::fb::Out
 
 absl::Status Recorder::Fail(const std::string& error, const schema::fb::OutcomeT& outcome) {
   schema::fb::OperationFailedT failed;
-  failed.outcome = std::make_unique<schema::fb::OutcomeT>(outcome);
+  failed.outcome = WithDuration(outcome);
   Event event = OperationEvent(operation_, std::move(failed));
   event.body.error = error;
   return End(Lifecycle::kFailed, std::move(event));
 }
 
 absl::Status Recorder::Cancel() {
-  return End(Lifecycle::kCancelled, OperationEvent(operation_, schema::fb::OperationCancelledT()));
+  schema::fb::OperationCancelledT cancelled;
+  cancelled.outcome = WithDuration({});
+  return End(Lifecycle::kCancelled, OperationEvent(operation_, std::move(cancelled)));
+}
+
+std::unique_ptr<schema::fb::OutcomeT> Recorder::WithDuration(
+    const schema::fb::OutcomeT& outcome) const {
+  auto with = std::make_unique<schema::fb::OutcomeT>(outcome);
+  if (!with->duration_ms.has_value()) {
+    with->duration_ms = static_cast<uint64_t>(std::max<int64_t>(0, NowMicros() - begun_us_) / 1000);
+  }
+  return with;
 }
 
 int64_t Recorder::NowMicros() const {

@@ -279,7 +279,8 @@ absl::StatusOr<OperationRecord> Session::ReadOperation() {
   OperationRecord read{.session = Uuid::FromFb(*created->session()),
                        .type = Text(created->type()),
                        .name = {},
-                       .input = {}};
+                       .input = {},
+                       .created_at_us = schema::OccurredAt(*view->record)};
   NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, reader_.Body(*view));
   if (body == nullptr) return read;
   read.name = Text(body->name());

@@ -309,6 +309,36 @@ TEST_F(RecorderTest, EndsOnceAndOneWay) {
   EXPECT_EQ(session.steps().size(), 1u);
 }
 
+// A clock that a test sets.
+class ManualClock final : public schema::Clock {
+ public:
+  int64_t NowMicros() override { return now_us; }
+  int64_t now_us = 1'000'000'000;
+};
+
+TEST_F(RecorderTest, AnOperationLastsFromItsCreationToItsEndCrashesIncluded) {
+  ManualClock clock;
+  journal::Options options;
+  options.clock = &clock;
+  Open(options);
+  {
+    NIMBUS_ASSERT_OK_AND_ASSIGN(Recorder recorder,
+                                Recorder::Open(journal_.get(), Recording(), {.clock = &clock}));
+    RecordSteps(recorder, 1, 1);
+  }
+  clock.now_us += 7'250'000;
+  NIMBUS_ASSERT_OK_AND_ASSIGN(Recorder resumed,
+                              Recorder::Open(journal_.get(), Recording(), {.clock = &clock}));
+  RecordSteps(resumed, 1, 1);
+  NIMBUS_EXPECT_OK(resumed.Complete());
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const uint64_t size, journal_->Size());
+  journal::Reader reader(*journal_);
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const journal::RecordView* last, reader.Read(size - 1));
+  const auto* completed = last->record->event_as_OperationCompleted();
+  ASSERT_NE(completed, nullptr);
+  EXPECT_EQ(completed->outcome()->duration_ms(), 7250u);
+}
+
 TEST_F(RecorderTest, NeedsASession) {
   NewRecording recording = Recording();
   recording.session = schema::NewUuid();

@@ -122,7 +122,8 @@ class Recorder {
   // FailedPrecondition before the first step: that state is journaled anyway.
   absl::Status Checkpoint(std::string_view name);
 
-  // Ends the operation. OK without effect when it is recorded to have ended so.
+  // Ends the operation. A duration left out is the time since it was created,
+  // crashes included. OK without effect when it is recorded to have ended so.
   // FailedPrecondition when it ended otherwise; InvalidArgument when recorded
   // steps were not called (a divergence). Output is JSON, or empty.
   absl::Status Complete(const std::string& output = {}, const schema::fb::OutcomeT& outcome = {});
@@ -158,6 +159,7 @@ class Recorder {
                                 const State& state) const;
   absl::Status End(journal::Lifecycle status, schema::Event event);
   int64_t NowMicros() const;
+  std::unique_ptr<schema::fb::OutcomeT> WithDuration(const schema::fb::OutcomeT& outcome) const;
 
   journal::Journal* journal_;
   schema::Clock* clock_;
@@ -165,6 +167,7 @@ class Recorder {
   SessionOptions session_options_;
   State state_;
   journal::Lifecycle status_ = journal::Lifecycle::kPending;
+  int64_t begun_us_ = 0;            // when the operation was created
   uint64_t version_ = 0;            // of the operation's stream
   std::optional<Session> session_;  // the recording that is resumed
   std::optional<StepInfo> last_;    // the last step that Step returned

@@ -56,7 +56,8 @@ struct OperationRecord {
   schema::Uuid session;
   std::string type;
   std::string name;
-  std::string input;  // JSON; empty when none
+  std::string input;                     // JSON; empty when none
+  std::optional<int64_t> created_at_us;  // schema::OccurredAt
 };
 
 // What is in the bodies of a step's events.
