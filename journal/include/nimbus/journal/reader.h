@@ -3,7 +3,7 @@
 //   Reader reader(*journal);
 //   for (reader.Seek(0);;) {
 //     NIMBUS_ASSIGN_OR_RETURN(const RecordView* record, reader.Next());
-//     if (record == nullptr) break;                       // end of the journal, for now
+//     if (record == nullptr) break;                       // no more yet
 //     NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, reader.Body(*record));
 //   }
 //
