@@ -5,6 +5,7 @@
 // fault, which a caller can't prevent; so the damaged store is read by a child,
 // and its death is counted. What lies within our own values is checked by our
 // own code, and may kill nobody.
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -90,6 +91,10 @@ class CorruptionTest : public JournalTest {
       }
     }
     return found;
+  }
+
+  bool BeginsWithAllKnown(const std::vector<std::string>& lines) const {
+    return lines.size() >= known_.size() && std::equal(known_.begin(), known_.end(), lines.begin());
   }
 
   // Whether what a reader of the damaged store said is true as far as it goes,
@@ -201,13 +206,15 @@ TEST_F(CorruptionTest, ACutOffFileIsFoundAndKillsNobody) {
     NIMBUS_ASSERT_OK_AND_ASSIGN(const test::Finished run, RunChild({"read", store()}));
     EXPECT_EQ(run.exit_code, static_cast<int>(Code::kDataLoss)) << damage << run.out << run.signal;
     EXPECT_THAT(run.out, HasSubstr("data.mdb")) << damage;
-    // A writer may have to complete the file; what is lost is lost all the same.
+    // A writer may have to complete the file. What is lost is lost all the same,
+    // and only what no value reached into, as the end of the last page, is not.
     NIMBUS_ASSERT_OK_AND_ASSIGN(const test::Finished writer,
                                 RunChild({"append", store(), "2", "1"}));
     EXPECT_EQ(writer.signal, 0) << damage << writer.err;
     NIMBUS_ASSERT_OK_AND_ASSIGN(const test::Finished again, RunChild({"read", store()}));
     EXPECT_EQ(again.signal, 0) << damage << again.err;
-    EXPECT_NE(again.exit_code, 0) << damage;
+    EXPECT_TRUE(again.exit_code != 0 || BeginsWithAllKnown(Lines(again.out))) << damage;
+    if (size < small_bytes_) EXPECT_NE(again.exit_code, 0) << damage;
   }
 }
 
