@@ -418,8 +418,7 @@ void Reader::Verification(const Json& event) {
 
 absl::StatusOr<Run> Reader::Finish() {
   if (session_.source_id.empty())
-    return schema::Error(absl::StatusCode::kInvalidArgument, "{}: no session_meta with an id",
-                         source_.name);
+    return schema::Error(absl::StatusCode::kInvalidArgument, "no session_meta with an id");
   for (Task& task : tasks_) {
     if (session_.name.empty()) session_.name = task.operation.name;
     session_.operations.push_back(std::move(task.operation));

@@ -147,7 +147,7 @@ absl::Status Import::ReadStored() {
     if (index >= source_.records.size() || source_.records[index].text == text)
       return absl::OkStatus();
     return Error(StatusCode::kFailedPrecondition,
-                 "{}: line {} differs from what was imported before as '{}' ({})", source_.name,
+                 "line {} differs from what was imported before as '{}' ({})",
                  source_.records[index].line, key_, id_.ToString());
   };
   NIMBUS_ASSIGN_OR_RETURN(stored_, ReadStoredSource(journal_, id_, compare));
@@ -285,8 +285,8 @@ absl::Status Import::AddStep(const Item& item, Progress* progress) {
   const schema::Digest input = schema::Blake2b256(step.input);
   if (!added && stored.input != input)
     return Error(StatusCode::kFailedPrecondition,
-                 "{}: step '{}' of operation {} differs from what was imported before",
-                 source_.name, step.source_id, progress->id.ToString());
+                 "step '{}' of operation {} differs from what was imported before",
+                 step.source_id, progress->id.ToString());
   if (added) {
     Start();
     stored.input = input;
@@ -437,10 +437,9 @@ absl::StatusOr<ImportReport> ImportSource(journal::Journal& journal, const Sourc
                                           const ImportOptions& options) {
   const Format* format = DetectFormat(source);
   if (format == nullptr)
-    return Error(StatusCode::kInvalidArgument, "{}: of no known format; known are {}", source.name,
-                 FormatNames());
+    return Error(StatusCode::kInvalidArgument, "of no known format; known are {}", FormatNames());
   NIMBUS_ASSIGN_OR_RETURN(const Run run, format->read(source));
-  NIMBUS_RETURN_IF_ERROR(schema::Annotate(ValidateRun(run, source.records.size()), source.name));
+  NIMBUS_RETURN_IF_ERROR(ValidateRun(run, source.records.size()));
   ImportReport report = Report(source, run);
   const std::string key = KeyOf(source, run, *format);
   for (;;) {
@@ -456,14 +455,16 @@ absl::StatusOr<ImportReport> ImportSource(journal::Journal& journal, const Sourc
     // Refused because the journal has changed: another process was faster with
     // the same source. Go on from there, as long as there is such a change.
     NIMBUS_ASSIGN_OR_RETURN(const uint64_t size_now, journal.Size());
-    if (!import.refused() || size_now == size) return schema::Annotate(status, source.name);
+    if (!import.refused() || size_now == size) return status;
   }
 }
 
 absl::StatusOr<ImportReport> ImportFile(journal::Journal& journal, const std::string& path,
                                         const ImportOptions& options) {
   NIMBUS_ASSIGN_OR_RETURN(const Source source, ReadSource(path, options.source));
-  return ImportSource(journal, source, options);
+  absl::StatusOr<ImportReport> report = ImportSource(journal, source, options);
+  if (!report.ok()) return schema::Annotate(report.status(), path);
+  return report;
 }
 
 }  // namespace nimbus::tools::import

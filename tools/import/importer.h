@@ -64,11 +64,12 @@ struct ImportReport {
 // that are known). ResourceExhausted: larger than a limit, or no room in the
 // journal. FailedPrecondition: the journal holds another beginning of the same
 // recording. Cancelled: stopped; what is journaled is kept and the same call
-// goes on from there. Other errors are the journal's.
+// goes on from there. Other errors are the journal's. Every message begins with
+// the path.
 absl::StatusOr<ImportReport> ImportFile(journal::Journal& journal, const std::string& path,
                                         const ImportOptions& options);
 
-// The same for a source already read.
+// The same for a source already read; its messages leave the name to the caller.
 absl::StatusOr<ImportReport> ImportSource(journal::Journal& journal, const Source& source,
                                           const ImportOptions& options);
 

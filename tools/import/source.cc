@@ -160,7 +160,7 @@ absl::StatusOr<Source> ParseSource(std::string name, std::string bytes,
   source.file_digest = schema::Blake2b256(bytes);
   if (bytes.starts_with(kZstdMagic)) {
     absl::StatusOr<std::string> plain = Decompress(bytes, options.bytes_max);
-    if (!plain.ok()) return schema::Annotate(plain.status(), source.name);
+    if (!plain.ok()) return plain.status();
     bytes = *std::move(plain);
   }
   source.bytes = std::make_unique<const std::string>(std::move(bytes));
@@ -168,18 +168,18 @@ absl::StatusOr<Source> ParseSource(std::string name, std::string bytes,
   std::string_view text = *source.bytes;
   if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
   if (TrimBlanks(text).empty())
-    return Error(StatusCode::kInvalidArgument, "{}: the file is empty", source.name);
+    return Error(StatusCode::kInvalidArgument, "the file is empty");
 
   const std::vector<Line> lines = SplitLines(text);
   if (LooksLikeLines(lines)) {
-    NIMBUS_RETURN_IF_ERROR(schema::Annotate(ReadLines(lines, options, &source), source.name));
+    NIMBUS_RETURN_IF_ERROR(ReadLines(lines, options, &source));
     return source;
   }
   const std::string_view document = TrimBlanks(text);
   absl::StatusOr<Json> value = Json::Parse(document, options.json);
   if (!value.ok())
-    return schema::Annotate(value.status(), fmt::format("{}: not JSON, from line {} on",
-                                                        source.name, lines.front().number));
+    return schema::Annotate(value.status(),
+                            fmt::format("not JSON, from line {} on", lines.front().number));
   source.shape = lines.size() == 1 ? Source::Shape::kLines : Source::Shape::kDocument;
   source.records.push_back({document, lines.front().number, *std::move(value)});
   return source;
@@ -187,7 +187,10 @@ absl::StatusOr<Source> ParseSource(std::string name, std::string bytes,
 
 absl::StatusOr<Source> ReadSource(const std::string& path, const SourceOptions& options) {
   NIMBUS_ASSIGN_OR_RETURN(std::string bytes, ReadWhole(path, options.bytes_max));
-  return ParseSource(std::filesystem::path(path).filename().string(), std::move(bytes), options);
+  absl::StatusOr<Source> source =
+      ParseSource(std::filesystem::path(path).filename().string(), std::move(bytes), options);
+  if (!source.ok()) return schema::Annotate(source.status(), path);
+  return source;
 }
 
 }  // namespace nimbus::tools::import

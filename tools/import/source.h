@@ -57,10 +57,11 @@ struct SourceOptions {
 // decompressed. Blank lines and a UTF-8 byte order mark are no part of any
 // record. NotFound, PermissionDenied, Unavailable: the file system's answer.
 // InvalidArgument: a directory, an empty file, a line or document that is no
-// JSON (the message names the line). ResourceExhausted: over bytes_max.
+// JSON (the message names the line). ResourceExhausted: over bytes_max. Every
+// message begins with the path.
 absl::StatusOr<Source> ReadSource(const std::string& path, const SourceOptions& options);
 
-// The same from text already in memory.
+// The same from text already in memory; its messages leave the name to the caller.
 absl::StatusOr<Source> ParseSource(std::string name, std::string bytes,
                                    const SourceOptions& options);
 

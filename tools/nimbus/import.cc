@@ -84,7 +84,8 @@ void PrintReport(const std::string& file, const import::ImportReport& report) {
 }
 
 // Imports one file after the other. A file that can't be imported is reported
-// and the next one tried; the command ends with the first such error.
+// and the next one tried; the command ends with the first such error. One that
+// is interrupted is the last.
 absl::StatusOr<int> Import(const cli::CommandLine& line, const ImportCommand& command) {
   NIMBUS_ASSIGN_OR_RETURN(const std::string store, cli::StorePath(line));
   // An import waits for no one: what a higher level saves, it saves for good.
@@ -100,12 +101,10 @@ absl::StatusOr<int> Import(const cli::CommandLine& line, const ImportCommand& co
     options.stop = &cli::InterruptFlag();
     absl::StatusOr<import::ImportReport> report = import::ImportFile(*journal, file, options);
     if (!report.ok()) {
-      const absl::Status error = schema::Annotate(report.status(), file);
-      if (absl::IsCancelled(error)) {
-        return schema::Annotate(error, "interrupted; the same command goes on from here");
-      }
-      cli::PrintError(error);
-      if (first_error.ok()) first_error = error;
+      cli::PrintError(report.status());
+      const bool interrupted = absl::IsCancelled(report.status());
+      if (first_error.ok() || interrupted) first_error = report.status();
+      if (interrupted) break;
       continue;
     }
     if (line.json) {
