@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <charconv>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
@@ -46,6 +48,20 @@ std::string NearestStore() {
     if (directory == directory.parent_path()) break;
   }
   return {};
+}
+
+// `code`, unless what was printed did not get through.
+int CodeAfterOutput(int code) {
+  std::cout.flush();
+  if (std::cout && std::fflush(stdout) == 0) return code;
+  PrintError(Error(Code::kUnavailable, "standard output: write failed"));
+  return kIoError;
+}
+
+// The command line is wrong, or asked for help.
+int ExitOf(const CLI::App* app, const CLI::ParseError& error) {
+  if (app->exit(error, std::cout, std::cerr) == 0) return CodeAfterOutput(kHolds);
+  return kUsage;
 }
 
 absl::Status WithHint(const absl::Status& status, const std::string& store) {
@@ -97,6 +113,19 @@ CLI::App* AddCommand(CLI::App* app, CommandLine* line, const std::string& name,
   return command;
 }
 
+CLI::Validator IsCount() {
+  return CLI::Validator(
+      [](std::string& text) -> std::string {
+        uint64_t count = 0;
+        const char* end = text.data() + text.size();
+        const auto [rest, error] = std::from_chars(text.data(), end, count);
+        if (error != std::errc() || rest != end) return "'" + text + "' is no count";
+        text = std::to_string(count);
+        return {};
+      },
+      "", "count");
+}
+
 int RunProgram(CLI::App* app, CommandLine* line, int argc, char** argv) {
   std::signal(SIGINT, OnInterrupt);
   std::signal(SIGTERM, OnInterrupt);
@@ -104,22 +133,17 @@ int RunProgram(CLI::App* app, CommandLine* line, int argc, char** argv) {
   try {
     app->parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app->exit(error) == 0 ? kHolds : kUsage;
+    return ExitOf(app, error);
   }
-  if (!line->command) return kHolds;  // the parse itself did it (man, completion)
+  if (!line->command) return CodeAfterOutput(kHolds);  // the parse did it (man, completion)
   SetColor(line->color);
   program_name = app->get_name();
   const absl::StatusOr<int> code = line->command();
-  std::cout.flush();
   if (!code.ok()) {
     PrintError(code.status());
     return ExitCodeOf(code.status());
   }
-  if (!std::cout) {
-    std::cerr << app->get_name() << ": standard output: write failed\n";
-    return kIoError;
-  }
-  return *code;
+  return CodeAfterOutput(*code);
 }
 
 absl::StatusOr<std::string> StorePath(const CommandLine& line) {

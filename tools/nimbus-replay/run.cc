@@ -86,8 +86,11 @@ void AddRunCommand(CLI::App* app, cli::CommandLine* line) {
           ->type_name("ID");
   run->add_option("--from-step", options->from_step, "Begin with the state after this step")
       ->type_name("N")
+      ->check(cli::IsCount())
       ->excludes(checkpoint);
-  run->add_option("--to-step", options->to_step, "End after this step")->type_name("N");
+  run->add_option("--to-step", options->to_step, "End after this step")
+      ->type_name("N")
+      ->check(cli::IsCount());
 }
 
 }  // namespace nimbus::tools

@@ -240,6 +240,11 @@ absl::StatusOr<int> Show(const cli::CommandLine& line, const ShowOptions& option
   return Follow(line, database->journal(), id, size);
 }
 
+void AddCount(CLI::App* command, const std::string& name, uint64_t* count,
+              const std::string& description) {
+  command->add_option(name, *count, description)->check(cli::IsCount())->capture_default_str();
+}
+
 }  // namespace
 
 void AddHistoryCommands(CLI::App* app, cli::CommandLine* line) {
@@ -255,14 +260,14 @@ void AddHistoryCommands(CLI::App* app, cli::CommandLine* line) {
   operations->add_option("--status", list->status, "Only in this status")
       ->check(CLI::IsMember({"pending", "running", "completed", "failed", "cancelled"}))
       ->type_name("STATUS");
-  operations->add_option("--limit", list->limit, "At most so many")->capture_default_str();
-  operations->add_option("--offset", list->offset, "Pass over so many")->capture_default_str();
+  AddCount(operations, "--limit", &list->limit, "At most so many");
+  AddCount(operations, "--offset", &list->offset, "Pass over so many");
 
   auto page = std::make_shared<ListOptions>();
   CLI::App* sessions = cli::AddCommand(history, line, "sessions", "List sessions, newest first",
                                        [line, page] { return ListSessions(*line, *page); });
-  sessions->add_option("--limit", page->limit, "At most so many")->capture_default_str();
-  sessions->add_option("--offset", page->offset, "Pass over so many")->capture_default_str();
+  AddCount(sessions, "--limit", &page->limit, "At most so many");
+  AddCount(sessions, "--offset", &page->offset, "Pass over so many");
 
   auto show = std::make_shared<ShowOptions>();
   CLI::App* one =

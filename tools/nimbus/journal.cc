@@ -138,7 +138,9 @@ void AddJournalCommands(CLI::App* app, cli::CommandLine* line) {
   auto options = std::make_shared<TailOptions>();
   CLI::App* tail = cli::AddCommand(journal, line, "tail", "Show the newest records",
                                    [line, options] { return Tail(*line, *options); });
-  tail->add_option("-n,--lines", options->lines, "How many")->capture_default_str();
+  tail->add_option("-n,--lines", options->lines, "How many")
+      ->check(cli::IsCount())
+      ->capture_default_str();
   tail->add_flag("-f,--follow", options->follow, "Go on as records are appended");
 
   cli::AddCommand(journal, line, "verify",
