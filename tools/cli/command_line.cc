@@ -1,5 +1,6 @@
 #include "tools/cli/command_line.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -11,7 +12,9 @@
 #include <iostream>
 #include <string_view>
 #include <utility>
+#include <vector>
 
+#include "nimbus/schema/check.h"
 #include "nimbus/schema/status.h"
 #include "tools/cli/progress.h"
 #include "tools/cli/terminal.h"
@@ -60,8 +63,24 @@ int CodeAfterOutput(int code) {
 
 // The command line is wrong, or asked for help.
 int ExitOf(const CLI::App* app, const CLI::ParseError& error) {
+  const std::vector<std::string> unknown = app->remaining(true);
+  if (error.get_name() == "RequiredError" && !unknown.empty()) {
+    PrintError(Error(Code::kInvalidArgument, "no command '{}'; see --help", unknown.front()));
+    return kUsage;
+  }
+  if (error.get_exit_code() != 0) std::cerr << program_name << ": ";
   if (app->exit(error, std::cout, std::cerr) == 0) return CodeAfterOutput(kHolds);
   return kUsage;
+}
+
+// A standard stream that is closed would lend its number to a file of the store,
+// and what is printed would go there. Whoever prints to these gets an error.
+void FillClosedStreams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(stream, F_GETFD) >= 0) continue;
+    const int filler = open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+    NIMBUS_CHECK(filler < 0 || filler == stream);  // open takes the lowest that is free
+  }
 }
 
 absl::Status WithHint(const absl::Status& status, const std::string& store) {
@@ -127,6 +146,8 @@ CLI::Validator IsCount() {
 }
 
 int RunProgram(CLI::App* app, CommandLine* line, int argc, char** argv) {
+  FillClosedStreams();
+  program_name = app->get_name();
   std::signal(SIGINT, OnInterrupt);
   std::signal(SIGTERM, OnInterrupt);
   std::signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error of the write, not an end
@@ -137,7 +158,6 @@ int RunProgram(CLI::App* app, CommandLine* line, int argc, char** argv) {
   }
   if (!line->command) return CodeAfterOutput(kHolds);  // the parse did it (man, completion)
   SetColor(line->color);
-  program_name = app->get_name();
   const absl::StatusOr<int> code = line->command();
   if (!code.ok()) {
     PrintError(code.status());

@@ -49,8 +49,8 @@ void AddGlobalOptions(CLI::App* app, CommandLine* line);
 CLI::App* AddCommand(CLI::App* app, CommandLine* line, const std::string& name,
                      const std::string& description, std::function<absl::StatusOr<int>()> body);
 
-// For an option that counts: accepts what is written in decimal digits alone and
-// fits 64 bits. CLI11 by itself takes -1 for 2^64 - 1, and 010 for 8.
+// To transform() an option that counts: accepts decimal digits alone, of a number
+// that fits 64 bits. CLI11 by itself takes -1 for 2^64 - 1, and 010 for 8.
 CLI::Validator IsCount();
 
 // Parses, runs the command chosen, prints its error to standard error.

@@ -1,9 +1,12 @@
 // What a person at a terminal sees that a pipe does not: colour and tables.
 #pragma once
 
-#include <ostream>
+#include <fmt/format.h>
+
+#include <iostream>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace nimbus::tools::cli {
@@ -15,6 +18,12 @@ void SetColor(std::string_view when);
 
 bool IsTerminal(const std::ostream& out);  // knows std::cout and std::cerr
 size_t TerminalWidth();                    // columns; 80 when unknown
+
+// Prints to std::cout. fmt::print throws when that fails; a stream remembers.
+template <typename... Args>
+void Print(fmt::format_string<Args...> format, Args&&... args) {
+  std::cout << fmt::format(format, std::forward<Args>(args)...);
+}
 
 // `text` with the escapes of `style`, where `out` shows colour.
 std::string Paint(Style style, std::string_view text, const std::ostream& out);

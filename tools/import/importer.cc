@@ -285,8 +285,8 @@ absl::Status Import::AddStep(const Item& item, Progress* progress) {
   const schema::Digest input = schema::Blake2b256(step.input);
   if (!added && stored.input != input)
     return Error(StatusCode::kFailedPrecondition,
-                 "step '{}' of operation {} differs from what was imported before",
-                 step.source_id, progress->id.ToString());
+                 "step '{}' of operation {} differs from what was imported before", step.source_id,
+                 progress->id.ToString());
   if (added) {
     Start();
     stored.input = input;

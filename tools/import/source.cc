@@ -167,8 +167,7 @@ absl::StatusOr<Source> ParseSource(std::string name, std::string bytes,
 
   std::string_view text = *source.bytes;
   if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
-  if (TrimBlanks(text).empty())
-    return Error(StatusCode::kInvalidArgument, "the file is empty");
+  if (TrimBlanks(text).empty()) return Error(StatusCode::kInvalidArgument, "the file is empty");
 
   const std::vector<Line> lines = SplitLines(text);
   if (LooksLikeLines(lines)) {

@@ -25,7 +25,7 @@ struct RunOptions {
 
 void PrintReport(const replay::ReplayReport& report) {
   const bool holds = report.holds();
-  fmt::print("{} operation {}\n",
+  cli::Print("{} operation {}\n",
              cli::Paint(holds ? cli::Style::kGood : cli::Style::kBad,
                         holds ? "reproduced" : "diverged", std::cout),
              report.operation.ToString());
@@ -34,15 +34,15 @@ void PrintReport(const replay::ReplayReport& report) {
                                              report.from_checkpoint->ToString(), report.from_step)
                                : (report.from_step == 0 ? std::string("the start")
                                                         : fmt::format("step {}", report.from_step));
-  fmt::print("  from {} to step {}: {} steps, {} patches\n", from, report.to_step, report.steps,
+  cli::Print("  from {} to step {}: {} steps, {} patches\n", from, report.to_step, report.steps,
              report.patches);
-  fmt::print("  compared {} digests, {} checkpoint states\n", report.digests_compared,
+  cli::Print("  compared {} digests, {} checkpoint states\n", report.digests_compared,
              report.checkpoints_compared);
-  if (report.digest.has_value()) fmt::print("  state {}\n", schema::ToHex(*report.digest));
+  if (report.digest.has_value()) cli::Print("  state {}\n", schema::ToHex(*report.digest));
   if (holds) return;
-  fmt::print("  {}\n", report.divergence->ToString());
+  cli::Print("  {}\n", report.divergence->ToString());
   if (report.divergence->difference.has_value()) {
-    fmt::print("  recorded -> replayed, at record {}:\n{}\n",
+    cli::Print("  recorded -> replayed, at record {}:\n{}\n",
                report.divergence->difference_sequence.value_or(report.divergence->sequence),
                report.divergence->difference->DumpPretty());
   }
@@ -86,11 +86,11 @@ void AddRunCommand(CLI::App* app, cli::CommandLine* line) {
           ->type_name("ID");
   run->add_option("--from-step", options->from_step, "Begin with the state after this step")
       ->type_name("N")
-      ->check(cli::IsCount())
+      ->transform(cli::IsCount())
       ->excludes(checkpoint);
   run->add_option("--to-step", options->to_step, "End after this step")
       ->type_name("N")
-      ->check(cli::IsCount());
+      ->transform(cli::IsCount());
 }
 
 }  // namespace nimbus::tools

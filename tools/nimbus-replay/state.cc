@@ -50,7 +50,7 @@ void AddStateCommand(CLI::App* app, cli::CommandLine* line) {
   CLI::Option* step =
       state->add_option("--at-step", options->step, "After this step (0: the start)")
           ->type_name("N")
-          ->check(cli::IsCount());
+          ->transform(cli::IsCount());
   state->add_option("--at-checkpoint", options->checkpoint, "At this checkpoint")
       ->type_name("ID")
       ->excludes(step);

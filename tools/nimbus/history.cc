@@ -242,7 +242,7 @@ absl::StatusOr<int> Show(const cli::CommandLine& line, const ShowOptions& option
 
 void AddCount(CLI::App* command, const std::string& name, uint64_t* count,
               const std::string& description) {
-  command->add_option(name, *count, description)->check(cli::IsCount())->capture_default_str();
+  command->add_option(name, *count, description)->transform(cli::IsCount())->capture_default_str();
 }
 
 }  // namespace

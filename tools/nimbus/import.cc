@@ -73,12 +73,12 @@ void PrintReport(const std::string& file, const import::ImportReport& report) {
   const import::Counts& counts = report.counts;
   const std::string outcome =
       report.events == 0 ? "all there already" : fmt::format("{} events appended", report.events);
-  fmt::print("{}: {}, {} operation{}, {} steps ({} llm calls, {} tool calls, {} errors), {}; {}\n",
+  cli::Print("{}: {}, {} operation{}, {} steps ({} llm calls, {} tool calls, {} errors), {}; {}\n",
              file, report.format, counts.operations, counts.operations == 1 ? "" : "s",
              counts.steps, counts.llm_calls, counts.tool_calls, counts.tool_errors,
              ShowCost(counts.usage.cost_microdollars), outcome);
   for (const import::Gap& gap : report.gaps) {
-    fmt::print("  {} line {}: {}\n", cli::Paint(cli::Style::kWarn, "left out", std::cout), gap.line,
+    cli::Print("  {} line {}: {}\n", cli::Paint(cli::Style::kWarn, "left out", std::cout), gap.line,
                gap.reason);
   }
 }

@@ -25,7 +25,7 @@ absl::StatusOr<int> Init(const cli::CommandLine& line) {
                                              {"journal", schema::Json::String(id.ToString())},
                                              {"created", schema::Json::Bool(made)}}));
   } else {
-    fmt::print("{} {} (journal {})\n", made ? "made store" : "store exists already:", path,
+    cli::Print("{} {} (journal {})\n", made ? "made store" : "store exists already:", path,
                id.ToString());
   }
   return cli::kHolds;

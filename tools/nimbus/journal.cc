@@ -36,13 +36,13 @@ absl::StatusOr<int> PrintStat(const cli::CommandLine& line) {
                                      {"entity_bytes", Json::Uint(stat.entity_bytes)}}));
     return cli::kHolds;
   }
-  fmt::print(
+  cli::Print(
       "store      {}\njournal    {} (format {})\nrecords    {} in {} frames\nroot       {}\n",
       journal->store(), stat.journal_id.ToString(), stat.format, stat.records, stat.frames,
       schema::ToHex(stat.root));
-  fmt::print("size       {} used, {} free pages, {} file\n", cli::ShowBytes(stat.bytes_used),
+  cli::Print("size       {} used, {} free pages, {} file\n", cli::ShowBytes(stat.bytes_used),
              cli::ShowBytes(stat.bytes_free), cli::ShowBytes(stat.file_bytes));
-  fmt::print("  frames   {}\n  tiles    {}\n  entities {}\n", cli::ShowBytes(stat.frame_bytes),
+  cli::Print("  frames   {}\n  tiles    {}\n  entities {}\n", cli::ShowBytes(stat.frame_bytes),
              cli::ShowBytes(stat.tile_bytes), cli::ShowBytes(stat.entity_bytes));
   return cli::kHolds;
 }
@@ -113,15 +113,15 @@ absl::StatusOr<int> Verify(const cli::CommandLine& line) {
   if (line.json) {
     cli::PrintJson(ReportJson(report));
   } else if (report.holds()) {
-    fmt::print(
+    cli::Print(
         "{}: {} records, {} bodies; tree, commitments, streams and entities agree\nroot {}\n",
         cli::Paint(cli::Style::kGood, "holds", std::cout), report.records, report.bodies,
         schema::ToHex(report.root));
   } else {
-    fmt::print("{} ({} of the journal's records checked)\n",
+    cli::Print("{} ({} of the journal's records checked)\n",
                cli::Paint(cli::Style::kBad, "proven wrong", std::cout), report.records);
     for (const journal::Finding& finding : report.findings) {
-      fmt::print("  record {}: {}\n", finding.sequence, finding.what);
+      cli::Print("  record {}: {}\n", finding.sequence, finding.what);
     }
   }
   return report.holds() ? cli::kHolds : cli::kProvenWrong;
@@ -139,7 +139,7 @@ void AddJournalCommands(CLI::App* app, cli::CommandLine* line) {
   CLI::App* tail = cli::AddCommand(journal, line, "tail", "Show the newest records",
                                    [line, options] { return Tail(*line, *options); });
   tail->add_option("-n,--lines", options->lines, "How many")
-      ->check(cli::IsCount())
+      ->transform(cli::IsCount())
       ->capture_default_str();
   tail->add_flag("-f,--follow", options->follow, "Go on as records are appended");
 
