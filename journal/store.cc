@@ -126,6 +126,9 @@ absl::StatusOr<StoreLayout> FindStore(const std::string& path) {
   const std::string current = path + "/" + kCurrent;
   std::ifstream file(current, std::ios::binary);
   if (!file) {
+    if (errno == ENOTDIR) {
+      return Error(Code::kInvalidArgument, "{}: a file, not a Nimbus store", path);
+    }
     if (errno != ENOENT) return StatusOfErrno(errno, current);
     return Error(Code::kNotFound, "{}: not a Nimbus store (no {} in it)", path, kCurrent);
   }

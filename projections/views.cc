@@ -315,7 +315,8 @@ absl::StatusOr<std::vector<Quarantined>> Views::GetQuarantine(uint64_t limit) co
 absl::StatusOr<ReadConnection> Views::OpenReader() const {
   NIMBUS_ASSIGN_OR_RETURN(const std::optional<Generation> live, generations_.Live());
   if (!live) {
-    return Error(absl::StatusCode::kNotFound, "the store {} has no SQLite views",
+    return Error(absl::StatusCode::kNotFound,
+                 "the store {} has no SQLite views yet; who may write to it makes them",
                  journal_->store());
   }
   NIMBUS_ASSIGN_OR_RETURN(Connection database,
