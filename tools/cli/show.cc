@@ -14,11 +14,12 @@ namespace {
 using schema::Json;
 
 // The first of these members that is a string says most about a value.
-constexpr std::array<std::string_view, 12> kTellingMembers = {
-    "prompt", "command", "text",  "content",   "message",     "stdout",
-    "output", "query",   "error", "file_path", "description", "name"};
+constexpr std::array<std::string_view, 17> kTellingMembers = {
+    "prompt",   "command", "text",        "content",   "message",     "stdout",
+    "output",   "query",   "error",       "file_path", "description", "name",
+    "response", "action",  "observation", "reasoning", "cmd"};
 
-constexpr size_t kSummaryBytesMax = 400;
+constexpr size_t kSummaryMax = 400;  // characters
 
 std::string SummaryOf(const Json& value, int depth) {
   if (value.IsString()) return value.string();
@@ -33,7 +34,8 @@ std::string SummaryOf(const Json& value, int depth) {
   if (value.IsArray() && value.array().size() == 1 && depth < 3) {
     return SummaryOf(value.array().front(), depth + 1);
   }
-  return value.Dump().substr(0, kSummaryBytesMax);
+  if (value.IsObject() && value.object().empty()) return {};
+  return OneLine(value.Dump(), kSummaryMax);
 }
 
 Json IdJson(const schema::Uuid& id) { return Json::String(id.ToString()); }
@@ -88,7 +90,7 @@ Style StyleOf(journal::Lifecycle status) {
 
 std::string Summary(std::string_view json) {
   const absl::StatusOr<Json> value = Json::Parse(json);
-  return value.ok() ? SummaryOf(*value, 0) : std::string(json.substr(0, kSummaryBytesMax));
+  return value.ok() ? SummaryOf(*value, 0) : OneLine(json, kSummaryMax);
 }
 
 Json JsonText(const std::optional<std::string>& text) {

@@ -134,7 +134,8 @@ void PrintSteps(const std::vector<projections::OperationStep>& steps) {
   for (const auto& step : steps) {
     std::string text = cli::OneLine(cli::Summary(step.input.value_or("")), kSummaryWidth);
     if (step.output.has_value()) {
-      text += " -> " + cli::OneLine(cli::Summary(*step.output), kSummaryWidth);
+      if (!text.empty()) text += ' ';
+      text += "-> " + cli::OneLine(cli::Summary(*step.output), kSummaryWidth);
     }
     table.Add({{fmt::format("{}", step.step_number), cli::Style::kPlain, true},
                {schema::fb::EnumNameStepType(step.type)},
