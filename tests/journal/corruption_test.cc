@@ -214,7 +214,9 @@ TEST_F(CorruptionTest, ACutOffFileIsFoundAndKillsNobody) {
     NIMBUS_ASSERT_OK_AND_ASSIGN(const test::Finished again, RunChild({"read", store()}));
     EXPECT_EQ(again.signal, 0) << damage << again.err;
     EXPECT_TRUE(again.exit_code != 0 || BeginsWithAllKnown(Lines(again.out))) << damage;
-    if (size < small_bytes_) EXPECT_NE(again.exit_code, 0) << damage;
+    if (size < small_bytes_) {
+      EXPECT_NE(again.exit_code, 0) << damage;
+    }
   }
 }
 
