@@ -197,6 +197,9 @@ bool ParseBlock(std::span<const uint8_t>* entries, std::span<const uint8_t>* dat
   block->chunked = (codec & kChunkedFlag) != 0;
   block->codec = static_cast<Codec>(codec & ~kChunkedFlag);
   if (*distance > block->first() || block->codec > Codec::kZstd) return false;
+  if (block->depth > kBlockDepthMax || (block->depth > 0) != (*distance != 0)) return false;
+  const size_t plain_bytes = BlockBytes(block->bodies);
+  if (plain_bytes > kPlainBytesMax || *stored > plain_bytes) return false;
   if (*distance != 0) block->base = block->first() - *distance;
   if (block->chunked) return true;
   if (*stored > data->size()) return false;

@@ -278,6 +278,10 @@ absl::StatusOr<uint64_t> Environment::FindFrameKey(const lmdb::Transaction& txn,
 
 absl::StatusOr<Frame> Environment::ReadFrame(const lmdb::Transaction& txn,
                                              uint64_t sequence) const {
+  NIMBUS_ASSIGN_OR_RETURN(const Head head, ReadHead(txn));
+  if (sequence >= head.size()) {
+    return Error(Code::kOutOfRange, "record {}: the journal ends at {}", sequence, head.size());
+  }
   NIMBUS_ASSIGN_OR_RETURN(const uint64_t key, FindFrameKey(txn, sequence));
   NIMBUS_ASSIGN_OR_RETURN(const auto value, txn.Get(tables_.frames, KeyOf(key)));
   if (!value.has_value()) return Error(Code::kDataLoss, "no frame holds record {}", sequence);
@@ -287,11 +291,10 @@ absl::StatusOr<Frame> Environment::ReadFrame(const lmdb::Transaction& txn,
     return Error(Code::kDataLoss, "record {}: the frame belongs elsewhere", key);
   }
   if (!frame->Holds(sequence)) {
-    NIMBUS_ASSIGN_OR_RETURN(const Head head, ReadHead(txn));
-    if (sequence >= head.size()) {
-      return Error(Code::kOutOfRange, "record {}: the journal ends at {}", sequence, head.size());
-    }
     return Error(Code::kDataLoss, "no frame holds record {}", sequence);
+  }
+  if (frame->end_sequence() > head.size()) {
+    return Error(Code::kDataLoss, "the frame of record {} ends after the journal does", sequence);
   }
   return frame;
 }

@@ -66,6 +66,8 @@ class Environment {
 
   absl::StatusOr<Head> ReadHead(const lmdb::Transaction& txn) const;
   absl::Status WriteHead(lmdb::Transaction* txn, const Head& head) const;
+  // The key under which readers look for `sequence`: the last one at or before it.
+  absl::StatusOr<uint64_t> FindFrameKey(const lmdb::Transaction& txn, uint64_t sequence) const;
   // The frame that holds `sequence`. OutOfRange beyond the end.
   absl::StatusOr<Frame> ReadFrame(const lmdb::Transaction& txn, uint64_t sequence) const;
   // The block that holds the body of `sequence`, its bytes copied into `bytes`;
@@ -84,7 +86,6 @@ class Environment {
   absl::Status OpenTables(bool create);
   absl::Status CreateJournal(const Options& options);
   absl::Status ReadMeta();
-  absl::StatusOr<uint64_t> FindFrameKey(const lmdb::Transaction& txn, uint64_t sequence) const;
   absl::Status ReadChunks(const lmdb::Transaction& txn, uint64_t sequence, size_t size,
                           Bytes* bytes) const;
 

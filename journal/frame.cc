@@ -105,7 +105,7 @@ absl::StatusOr<Frame> Frame::Decode(std::span<const uint8_t> bytes) {
     return absl::DataLossError("not a frame");
   }
   if (header.version != kFrameVersion) {
-    return Error(absl::StatusCode::kUnimplemented, "frame version {}", header.version);
+    return Error(absl::StatusCode::kDataLoss, "frame version {}", header.version);
   }
   if (payload.size() < header.stored_bytes || header.plain_bytes > kPlainBytesMax ||
       header.count == 0 || header.count > kFrameRecordsMax) {

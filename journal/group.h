@@ -54,8 +54,6 @@ class Group {
   // Makes durable what was added. Nothing is written when nothing was.
   absl::Status Commit();
 
-  uint64_t size() const { return head_.size(); }
-
  private:
   absl::StatusOr<std::optional<Appended>> CheckOptions(const schema::fb::Envelope& first,
                                                        const AppendOptions& options);

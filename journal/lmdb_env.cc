@@ -32,6 +32,7 @@ absl::StatusCode CodeOf(int error) {
       return absl::StatusCode::kResourceExhausted;
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
+    case MDB_CURSOR_FULL:
     case MDB_PANIC:
     case MDB_INVALID:
       return absl::StatusCode::kDataLoss;
@@ -85,9 +86,10 @@ absl::Status CoverAllPages(MDB_env* env, bool read_only) {
   NIMBUS_RETURN_IF_ERROR(ReadLengths(env, &said, &found));
   if (found >= said) return absl::OkStatus();
   if (read_only) {
-    return Error(absl::StatusCode::kDataLoss,
-                 "data.mdb ends after {} of {} bytes; if a writer can open it, nothing is lost",
-                 found, said);
+    return Error(
+        absl::StatusCode::kDataLoss,
+        "data.mdb ends after {} of {} bytes; a writer that opens it finds out what is lost", found,
+        said);
   }
   MDB_txn* txn = nullptr;  // so that nobody else makes it longer meanwhile
   NIMBUS_RETURN_IF_ERROR(StatusOf(mdb_txn_begin(env, nullptr, 0, &txn), "begin transaction"));
@@ -188,7 +190,7 @@ absl::Status Transaction::Commit() {
   MDB_txn* probe = nullptr;
   const int state = mdb_txn_begin(env, nullptr, MDB_RDONLY, &probe);
   if (state == MDB_SUCCESS) mdb_txn_abort(probe);
-  if (state != MDB_PANIC && CodeOf(error) == absl::StatusCode::kResourceExhausted) {
+  if (state == MDB_SUCCESS && CodeOf(error) == absl::StatusCode::kResourceExhausted) {
     return StatusOf(error, "commit");
   }
   return Error(absl::StatusCode::kDataLoss, "commit: {}", mdb_strerror(error));
@@ -212,12 +214,6 @@ absl::StatusOr<std::optional<View>> Transaction::Get(Table table, View key) cons
 absl::Status Transaction::Put(Table table, View key, View value) {
   MDB_val k = ValueOf(key), v = ValueOf(value);
   return StatusOf(mdb_put(txn_, table.handle, &k, &v, 0), "write");
-}
-
-absl::StatusOr<std::span<uint8_t>> Transaction::Reserve(Table table, View key, size_t size) {
-  MDB_val k = ValueOf(key), v{size, nullptr};
-  NIMBUS_RETURN_IF_ERROR(StatusOf(mdb_put(txn_, table.handle, &k, &v, MDB_RESERVE), "write"));
-  return std::span<uint8_t>(static_cast<uint8_t*>(v.mv_data), size);
 }
 
 absl::StatusOr<TableStat> Transaction::Stat(Table table) const {

@@ -92,8 +92,6 @@ class Transaction {
 
   absl::StatusOr<std::optional<View>> Get(Table table, View key) const;
   absl::Status Put(Table table, View key, View value);
-  // Room for `size` bytes, to be filled before the next call.
-  absl::StatusOr<std::span<uint8_t>> Reserve(Table table, View key, size_t size);
   absl::StatusOr<TableStat> Stat(Table table) const;
   absl::StatusOr<uint64_t> FreePageBytes() const;
   absl::StatusOr<Cursor> OpenCursor(Table table) const;

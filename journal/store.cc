@@ -84,6 +84,19 @@ absl::StatusOr<StoreLayout> ParseCurrent(const std::string& path, const std::str
   return StoreLayout{.journal_directory = path + "/" + generation, .complete = true};
 }
 
+// Makes `path` and what is missing above it, each in stable storage before what
+// is below it.
+absl::Status CreateDirectories(const fs::path& path) {
+  std::error_code error;
+  if (fs::is_directory(path, error)) return absl::OkStatus();
+  const fs::path parent =
+      path.has_filename() ? path.parent_path() : path.parent_path().parent_path();
+  if (!parent.empty() && parent != path) NIMBUS_RETURN_IF_ERROR(CreateDirectories(parent));
+  fs::create_directory(path, error);
+  if (error) return StatusOfErrno(error.value(), path.string());
+  return SyncDirectory(parent.empty() ? "." : parent.string());
+}
+
 // Names that a store creation which was cut off may have left.
 absl::StatusOr<bool> HoldsOnlyUnfinishedStore(const std::string& path) {
   static const std::set<std::string, std::less<>> kOurs = {kFirstGeneration, "CURRENT.new"};
@@ -91,9 +104,9 @@ absl::StatusOr<bool> HoldsOnlyUnfinishedStore(const std::string& path) {
   fs::directory_iterator entry(path, error);
   if (error) return StatusOfErrno(error.value(), path);
   for (; entry != fs::directory_iterator(); entry.increment(error)) {
-    if (error) return StatusOfErrno(error.value(), path);
     if (!kOurs.contains(entry->path().filename().string())) return false;
   }
+  if (error) return StatusOfErrno(error.value(), path);
   return true;
 }
 
@@ -142,9 +155,7 @@ absl::StatusOr<StoreLayout> CreateStore(const std::string& path) {
   absl::StatusOr<StoreLayout> found = FindStore(path);
   if (found.ok() || !absl::IsNotFound(found.status())) return found;
   std::error_code error;
-  const bool made = fs::create_directories(path, error);
-  if (error) return StatusOfErrno(error.value(), path);
-  if (made) NIMBUS_RETURN_IF_ERROR(SyncDirectory(path + "/.."));
+  NIMBUS_RETURN_IF_ERROR(CreateDirectories(path));
   NIMBUS_ASSIGN_OR_RETURN(const bool free, HoldsOnlyUnfinishedStore(path));
   if (!free) {
     // Another process may have completed the store since we looked.

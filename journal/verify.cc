@@ -60,9 +60,11 @@ class Rebuilt {
   absl::StatusOr<Placement> Apply(const schema::fb::Record& record, uint64_t sequence) {
     absl::StatusOr<Placement> placement = changes_->Apply(record, sequence);
     placement.ok() ? changes_->Accept() : changes_->Reject();
-    if (++pending_ >= kPendingMax) NIMBUS_RETURN_IF_ERROR(Flush());
+    ++pending_;
     return placement;
   }
+
+  absl::Status FlushIfFull() { return pending_ < kPendingMax ? absl::OkStatus() : Flush(); }
 
   absl::Status Flush() {
     if (changes_.has_value()) NIMBUS_RETURN_IF_ERROR(changes_->Write(&*txn_));
@@ -95,6 +97,13 @@ class Rebuilt {
   EntityTables tables_;
   int pending_ = 0;
 };
+
+// What the rules say of a record, as against a failure to read or write.
+bool IsRefusal(const absl::Status& status) {
+  return absl::IsNotFound(status) || absl::IsAlreadyExists(status) ||
+         absl::IsFailedPrecondition(status) || absl::IsAborted(status) ||
+         absl::IsInvalidArgument(status);
+}
 
 // Append ids are the callers' and stand in no record; the rest of an entity must match.
 bool SameEntry(const lmdb::KeyValue& stored, const lmdb::KeyValue& rebuilt, bool is_entity) {
@@ -142,7 +151,7 @@ class Verifier {
                          const std::vector<Hash>& hashes);
   absl::Status AddLeaf(const lmdb::Transaction& txn, const Hash& leaf);
   absl::Status CheckPartialTiles(const lmdb::Transaction& txn);
-  absl::Status CheckHead(const Head& head);
+  absl::Status CheckHead(const lmdb::Transaction& txn, const Head& head);
   absl::Status CheckTables(const lmdb::Transaction& txn);
   absl::Status CompareTables(const lmdb::Transaction& txn, lmdb::Table stored, lmdb::Table rebuilt,
                              const char* name);
@@ -155,6 +164,7 @@ class Verifier {
   VerifyReport report_;
   Frontier frontier_;
   uint64_t checksum_ = 0;
+  uint64_t last_frame_ = 0;  // key of the last one checked
   uint64_t total_ = 0;
   std::vector<std::vector<Hash>> levels_;  // the open tile of each level
 };
@@ -192,9 +202,9 @@ absl::StatusOr<VerifyReport> Verifier::Run() {
   NIMBUS_ASSIGN_OR_RETURN(const Head head, environment_.ReadHead(txn));
   NIMBUS_RETURN_IF_ERROR(CheckUpTo(txn, head.size()));
   report_.root = frontier_.Root();
-  NIMBUS_RETURN_IF_ERROR(CheckHead(head));
+  NIMBUS_RETURN_IF_ERROR(CheckHead(txn, head));
   NIMBUS_RETURN_IF_ERROR(CheckPartialTiles(txn));
-  NIMBUS_RETURN_IF_ERROR(CheckTables(txn));
+  NIMBUS_RETURN_IF_ERROR(Note(report_.records, CheckTables(txn)));
   return std::move(report_);
 }
 
@@ -205,7 +215,9 @@ absl::Status Verifier::CheckUpTo(const lmdb::Transaction& txn, uint64_t size) {
       NIMBUS_RETURN_IF_ERROR(Note(report_.records, frame.status()));
       return absl::OkStatus();
     }
+    const uint64_t before = report_.records;
     NIMBUS_RETURN_IF_ERROR(CheckFrame(txn, *frame));
+    if (report_.records == before) return absl::OkStatus();  // noted
   }
   return absl::OkStatus();
 }
@@ -218,7 +230,14 @@ absl::Status Verifier::CheckFrame(const lmdb::Transaction& txn, const Frame& fra
     Find(report_.records, fmt::format("the frame begins at {}", frame.first_sequence()));
     return absl::OkStatus();
   }
+  // Readers find a record by the last key at or before it; that must be here.
+  NIMBUS_ASSIGN_OR_RETURN(const uint64_t key,
+                          environment_.FindFrameKey(txn, frame.end_sequence() - 1));
+  if (key != frame.first_sequence()) {
+    Find(key, fmt::format("another frame begins within that of record {}", frame.first_sequence()));
+  }
   checksum_ = frame.header().checksum;
+  last_frame_ = frame.first_sequence();
   for (uint64_t sequence = frame.first_sequence(); sequence < frame.end_sequence(); ++sequence) {
     NIMBUS_RETURN_IF_ERROR(
         CheckRecord(txn, sequence, frame.record(sequence - frame.first_sequence())));
@@ -242,8 +261,10 @@ absl::Status Verifier::CheckRecord(const lmdb::Transaction& txn, uint64_t sequen
 
 absl::Status Verifier::CheckPlacement(uint64_t sequence, const schema::fb::Record& record) {
   const schema::fb::Envelope& envelope = *record.envelope();
+  NIMBUS_RETURN_IF_ERROR(rebuilt_.FlushIfFull());
   const absl::StatusOr<Placement> placement = rebuilt_.Apply(record, sequence);
   if (!placement.ok()) {
+    if (!IsRefusal(placement.status())) return placement.status();
     Find(sequence, fmt::format("the rules refuse it: {}", placement.status().ToString()));
     return absl::OkStatus();
   }
@@ -278,8 +299,9 @@ absl::Status Verifier::CheckBody(uint64_t sequence, const schema::fb::Envelope& 
 
 absl::Status Verifier::CheckTile(const lmdb::Transaction& txn, uint8_t level, uint64_t index,
                                  const std::vector<Hash>& hashes) {
-  NIMBUS_ASSIGN_OR_RETURN(const auto stored,
-                          txn.Get(environment_.tables().tiles, MakeTileKey(level, index)));
+  const auto found = txn.Get(environment_.tables().tiles, MakeTileKey(level, index));
+  if (!found.ok()) return Note(report_.records, found.status());
+  const std::optional<lmdb::View>& stored = *found;
   const size_t bytes = hashes.size() * sizeof(Hash);
   // A tile that was open when its transaction began may have grown since.
   if (!stored.has_value() || stored->size() < bytes ||
@@ -316,8 +338,14 @@ absl::Status Verifier::CheckPartialTiles(const lmdb::Transaction& txn) {
   return absl::OkStatus();
 }
 
-absl::Status Verifier::CheckHead(const Head& head) {
-  if (report_.records != head.size()) return absl::OkStatus();  // noted where it broke off
+absl::Status Verifier::CheckHead(const lmdb::Transaction& txn, const Head& head) {
+  if (report_.records < head.size()) return absl::OkStatus();  // noted where it broke off
+  if (report_.records > head.size()) {
+    Find(head.size(), fmt::format("the head counts {} records, the frames hold {}", head.size(),
+                                  report_.records));
+  }
+  NIMBUS_ASSIGN_OR_RETURN(const uint64_t last, environment_.FindFrameKey(txn, UINT64_MAX));
+  if (last != last_frame_) Find(last, "a frame beyond the end of the journal");
   if (report_.root != head.frontier.Root()) {
     Find(head.size(), "the recomputed root is not the one the journal keeps");
   }
@@ -355,6 +383,9 @@ absl::Status Verifier::CompareTables(const lmdb::Transaction& txn, lmdb::Table s
 }
 
 absl::StatusOr<VerifyReport> VerifyJournal(const Journal& journal, const VerifyOptions& options) {
+  if (options.findings_max == 0) {
+    return absl::InvalidArgumentError("verification needs room for a finding");
+  }
   return Verifier(journal, options).Run();
 }
 

@@ -160,6 +160,45 @@ TEST_F(VerifyTest, FindsAMissingFrameAndAMissingBody) {
   EXPECT_THAT(report.findings, Contains(Field(&Finding::sequence, 9u)));
 }
 
+TEST_F(VerifyTest, FindsAHeadThatCountsFewerRecords) {
+  Begin();
+  const Event events[] = {StepAdded(operation_, schema::NewUuid()),
+                          StepAdded(operation_, schema::NewUuid())};
+  ASSERT_THAT(journal_->Append(events), IsOk());  // one frame, records 3 and 4
+  Tamper([&](lmdb::Transaction* txn) {
+    const lmdb::Table meta = *txn->OpenTable("meta", false, false);
+    Head head;
+    for (int i = 0; i < 4; ++i) head.frontier.Append(Hash{});
+    const std::string_view key = "head";
+    ASSERT_THAT(txn->Put(meta, lmdb::MakeView(key.data(), key.size()), EncodeHead(head)), IsOk());
+  });
+  EXPECT_FALSE(Verify().holds());
+}
+
+TEST_F(VerifyTest, FindsFramesThatReadersWouldBeServed) {
+  Begin();
+  std::vector<Event> events;
+  for (int i = 0; i < 6; ++i) events.push_back(StepAdded(operation_, schema::NewUuid()));
+  ASSERT_THAT(journal_->Append(events), IsOk());  // records 3 to 8
+  const auto put_forged_at = [&](uint64_t key) {
+    Tamper([&](lmdb::Transaction* txn) {
+      const lmdb::Table frames = *txn->OpenTable("frames", true, false);
+      const Frame frame = *Frame::Decode(**txn->Get(frames, Key(3)));
+      Uuid journal;
+      journal.bytes = frame.header().journal;
+      FrameBuilder builder(journal, key, 0);
+      builder.Add(frame.record(2));
+      ASSERT_THAT(txn->Put(frames, Key(key), builder.Finish().bytes), IsOk());
+    });
+  };
+  put_forged_at(9);  // beyond the end
+  EXPECT_THAT(Verify().findings, Contains(Field(&Finding::what, HasSubstr("beyond the end"))));
+  Reader reader(*journal_);
+  EXPECT_THAT(reader.Read(9), StatusIs(Code::kOutOfRange));
+  put_forged_at(5);  // within the frame of record 3
+  EXPECT_THAT(Verify().findings, Contains(Field(&Finding::what, HasSubstr("within that"))));
+}
+
 TEST_F(VerifyTest, FindsAnEntityTableThatSaysOtherwise) {
   Fill(3);
   Tamper([&](lmdb::Transaction* txn) {

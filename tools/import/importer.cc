@@ -433,6 +433,9 @@ ImportReport Report(const Source& source, const Run& run) {
 
 }  // namespace
 
+// Each try ends with something of the source imported, by us or another process.
+constexpr int kTriesMax = 100;
+
 absl::StatusOr<ImportReport> ImportSource(journal::Journal& journal, const Source& source,
                                           const ImportOptions& options) {
   const Format* format = DetectFormat(source);
@@ -442,7 +445,7 @@ absl::StatusOr<ImportReport> ImportSource(journal::Journal& journal, const Sourc
   NIMBUS_RETURN_IF_ERROR(ValidateRun(run, source.records.size()));
   ImportReport report = Report(source, run);
   const std::string key = KeyOf(source, run, *format);
-  for (;;) {
+  for (int tries = 1;; ++tries) {
     NIMBUS_ASSIGN_OR_RETURN(const uint64_t size, journal.Size());
     Import import(journal, source, run, options);
     ImportReport tried = report;
@@ -455,7 +458,7 @@ absl::StatusOr<ImportReport> ImportSource(journal::Journal& journal, const Sourc
     // Refused because the journal has changed: another process was faster with
     // the same source. Go on from there, as long as there is such a change.
     NIMBUS_ASSIGN_OR_RETURN(const uint64_t size_now, journal.Size());
-    if (!import.refused() || size_now == size) return status;
+    if (!import.refused() || size_now == size || tries == kTriesMax) return status;
   }
 }
 

@@ -15,8 +15,8 @@
 
 namespace nimbus::tools::import {
 
-// Whole records of one operation go together up to this size. A step's body is
-// read by way of its part; smaller parts repeat more of each other.
+// Whole records of one operation go together up to this size. What is appended
+// together is compressed together; smaller parts repeat more of each other.
 inline constexpr size_t kPartBytesMax = 512u << 10;
 // A record larger than this is cut into pieces of it.
 inline constexpr size_t kPieceBytesMax = 1u << 20;

@@ -4,8 +4,8 @@
 //   event.body.input = R"({"command":"ls"})";
 //   journal.Append({&event, 1});
 //
-// EncodeEvent turns it into the two byte strings the journal stores: a Record,
-// whose envelope the writer fills in later in place, and a Body.
+// EncodeRecord and EncodeBody turn it into the two byte strings the journal
+// stores: a Record, whose envelope the writer fills in later in place, and a Body.
 #pragma once
 
 #include <cstdint>
