@@ -156,8 +156,8 @@ Block BlockOf(std::vector<size_t> sizes, uint8_t depth = 0) {
 
 TEST(BodyFrameTest, GivesBackEveryBlock) {
   BodyFrameBuilder builder(1000);
-  const Block blocks[] = {BlockOf({1, 20}), BlockOf({10}, 3), BlockOf({kChunkBytes}),
-                          BlockOf({kChunkBytes + 8}, 7)};
+  const Block blocks[] = {BlockOf({1, 20}), BlockOf({10}, 3), BlockOf({kChunkBytes}, 40),
+                          BlockOf({kChunkBytes + 8})};
   const uint64_t firsts[] = {1000, 1003, 1004, 1511};
   const std::optional<uint64_t> bases[] = {std::nullopt, 12, 1003, std::nullopt};
   for (size_t i = 0; i < 4; ++i) {
@@ -212,14 +212,25 @@ TEST(BodyFrameTest, RefusesBlocksOutOfOrder) {
   }
 }
 
+TEST(BodyFrameTest, HoldsBasesAndDepthsToTheirLimits) {
+  const auto parsed = [](uint64_t base, uint8_t depth) {
+    BodyFrameBuilder builder(10);
+    builder.Add(10, base, BlockOf({30}, depth));
+    return ParseBodyFrame(builder.Finish(), 10);
+  };
+  EXPECT_THAT(parsed(0, 1), IsOk());
+  EXPECT_THAT(parsed(9, kBlockDepthMax), IsOk());
+  EXPECT_THAT(parsed(9, kBlockDepthMax + 1), StatusIs(Code::kDataLoss));
+}
+
 TEST(BodyFrameTest, RefusesEntriesThatLie) {
   BodyFrameBuilder builder(10);
   builder.Add(10, std::nullopt, BlockOf({30}));
   const Bytes frame = builder.Finish();
   // magic, count, bytes of entries; distance to base, stored bytes, codec, depth, number of
   // bodies; delta, plain bytes, nonce.
-  constexpr size_t kCount = 4, kDistance = 12, kStored = 13, kCodec = 14, kBodies = 16, kDelta = 17,
-                   kPlain = 18;
+  constexpr size_t kCount = 4, kDistance = 12, kStored = 13, kCodec = 14, kDepth = 15, kBodies = 16,
+                   kDelta = 17, kPlain = 18;
   const auto with = [&](size_t offset, uint8_t value) {
     Bytes forged = frame;
     forged[offset] = value;
@@ -229,8 +240,8 @@ TEST(BodyFrameTest, RefusesEntriesThatLie) {
   EXPECT_THAT(with(kCount, 0), StatusIs(Code::kDataLoss));
   EXPECT_THAT(with(kCount, 2), StatusIs(Code::kDataLoss));
   EXPECT_THAT(with(kCount + 3, 0xff), StatusIs(Code::kDataLoss));  // four thousand million
-  EXPECT_THAT(with(kDistance, 10), IsOk());                        // base 0
-  EXPECT_THAT(with(kDistance, 11), StatusIs(Code::kDataLoss));
+  EXPECT_THAT(with(kDistance, 10), StatusIs(Code::kDataLoss));     // a base, and no depth
+  EXPECT_THAT(with(kDepth, 1), StatusIs(Code::kDataLoss));         // a depth, and no base
   EXPECT_THAT(with(kStored, 31), StatusIs(Code::kDataLoss));
   EXPECT_THAT(with(kStored, 33), StatusIs(Code::kDataLoss));
   EXPECT_THAT(with(kCodec, 2), StatusIs(Code::kDataLoss));

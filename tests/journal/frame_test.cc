@@ -147,11 +147,11 @@ TEST_F(FrameTest, DetectsTruncationAtEveryLengthAndTrailingBytes) {
               StatusIs(Code::kDataLoss));
 }
 
-TEST_F(FrameTest, TellsANewerVersionFromDamage) {
+TEST_F(FrameTest, TakesAnotherVersionForDamage) {
   const Bytes stored = FrameOf({Text(50, 1)});
   const auto newer = [](FrameHeader* header) { header->version = kFrameVersion + 1; };
   EXPECT_THAT(Frame::Decode(Forged(stored, newer)),
-              StatusIs(Code::kUnimplemented, HasSubstr("version 2")));
+              StatusIs(Code::kDataLoss, HasSubstr("version 2")));
   const auto magic = [](FrameHeader* header) { header->magic = kBodyFrameMagic; };
   EXPECT_THAT(Frame::Decode(Forged(stored, magic)), StatusIs(Code::kDataLoss));
 }

@@ -4,6 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
 #include <fstream>
 #include <iostream>
 #include <memory>
@@ -108,9 +111,16 @@ absl::StatusOr<int> Export(const cli::CommandLine& line, const ExportCommand& co
     NIMBUS_RETURN_IF_ERROR(WriteRecords(*journal, source, &std::cout, "standard output"));
     return cli::kHolds;
   }
-  std::ofstream file(command.output, std::ios::binary | std::ios::trunc);
-  if (!file) return Error(Code::kUnavailable, "{}: can't be written", command.output);
-  NIMBUS_RETURN_IF_ERROR(WriteRecords(*journal, source, &file, command.output));
+  // Beside it first: an export that fails leaves what was there.
+  const std::string written = command.output + ".new";
+  {
+    std::ofstream file(written, std::ios::binary | std::ios::trunc);
+    if (!file) return Error(Code::kUnavailable, "{}: can't be written", written);
+    NIMBUS_RETURN_IF_ERROR(WriteRecords(*journal, source, &file, written));
+  }
+  if (std::rename(written.c_str(), command.output.c_str()) != 0) {
+    return Error(Code::kUnavailable, "{}: {}", command.output, std::strerror(errno));
+  }
   return cli::kHolds;
 }
 
