@@ -4,9 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <memory>
@@ -19,6 +17,7 @@
 namespace nimbus::tools {
 namespace {
 
+namespace fs = std::filesystem;
 using schema::Error;
 using schema::Json;
 using schema::fb::EntityKind;
@@ -111,15 +110,20 @@ absl::StatusOr<int> Export(const cli::CommandLine& line, const ExportCommand& co
     NIMBUS_RETURN_IF_ERROR(WriteRecords(*journal, source, &std::cout, "standard output"));
     return cli::kHolds;
   }
-  // Beside it first: an export that fails leaves what was there.
-  const std::string written = command.output + ".new";
+  // A file is written beside itself first: an export that fails leaves what was
+  // there. What is no file, as a pipe or a device, is written as it is.
+  std::error_code error;
+  const fs::file_status target = fs::status(command.output, error);
+  const bool replace = !fs::exists(target) || fs::is_regular_file(target);
+  const std::string written = command.output + (replace ? ".new" : "");
   {
     std::ofstream file(written, std::ios::binary | std::ios::trunc);
     if (!file) return Error(Code::kUnavailable, "{}: can't be written", written);
     NIMBUS_RETURN_IF_ERROR(WriteRecords(*journal, source, &file, written));
   }
-  if (std::rename(written.c_str(), command.output.c_str()) != 0) {
-    return Error(Code::kUnavailable, "{}: {}", command.output, std::strerror(errno));
+  if (replace) fs::rename(written, command.output, error);
+  if (replace && error) {
+    return Error(Code::kUnavailable, "{}: {}", command.output, error.message());
   }
   return cli::kHolds;
 }
