@@ -30,6 +30,11 @@ absl::StatusOr<std::vector<Run>> Preparer::Prepare(std::span<const schema::Event
 }
 
 absl::Status Preparer::Add(const schema::Event& event) {
+  const size_t text_bytes = schema::TextBytes(event.body);
+  if (text_bytes > options_.body_bytes_max) {  // before FlatBuffers, which can't refuse
+    return Error(Code::kInvalidArgument, "body of {} bytes, {} are allowed", text_bytes,
+                 options_.body_bytes_max);
+  }
   NIMBUS_RETURN_IF_ERROR(
       schema::ValidateEvent(event, schema::JsonLimits{.bytes_max = options_.body_bytes_max}));
   Bytes record = schema::EncodeRecord(event);

@@ -125,6 +125,12 @@ std::vector<uint8_t> EncodeRecord(const Event& event) {
   return Bytes(builder);
 }
 
+size_t TextBytes(const fb::BodyT& body) {
+  return body.name.size() + body.description.size() + body.context.size() + body.input.size() +
+         body.output.size() + body.plan.size() + body.error.size() + body.state.size() +
+         body.patch.size() + body.source.size();
+}
+
 std::vector<uint8_t> EncodeBody(const Event& event) {
   if (IsEmpty(event.body)) return {};
   flatbuffers::FlatBufferBuilder builder(1024);

@@ -14,12 +14,6 @@ using schema::Event;
 constexpr size_t kBatchEvents = 500;
 constexpr size_t kBatchBytes = 2u << 20;
 
-size_t BodyBytes(const schema::fb::BodyT& body) {
-  return body.name.size() + body.description.size() + body.context.size() + body.input.size() +
-         body.output.size() + body.plan.size() + body.error.size() + body.state.size() +
-         body.patch.size() + body.source.size();
-}
-
 bool IsRefusal(const absl::Status& status) {
   return absl::IsAborted(status) || absl::IsAlreadyExists(status) ||
          absl::IsFailedPrecondition(status);
@@ -28,7 +22,7 @@ bool IsRefusal(const absl::Status& status) {
 }  // namespace
 
 void Appender::Add(Event event) {
-  batch_bytes_ += BodyBytes(event.body);
+  batch_bytes_ += schema::TextBytes(event.body);
   event.imported = true;
   batch_.push_back(std::move(event));
 }

@@ -55,6 +55,9 @@ absl::Status ValidateEvent(const Event& event, const JsonLimits& json_limits = {
 // Requires a valid event.
 std::vector<uint8_t> EncodeRecord(const Event& event);
 
+// Of all texts of a body; its encoding takes a little more.
+size_t TextBytes(const fb::BodyT& body);
+
 // The event's Body; empty when no field of it is set.
 std::vector<uint8_t> EncodeBody(const Event& event);
 
