@@ -433,6 +433,17 @@ ImportReport Report(const Source& source, const Run& run) {
 
 }  // namespace
 
+// What is left out is kept in one body, half as long again.
+constexpr size_t kGapBytesMax = 24u << 20;
+
+absl::Status ValidateGaps(const Source& source) {
+  size_t bytes = 0;
+  for (const SkippedLine& line : source.skipped) bytes += line.bytes.size();
+  if (bytes <= kGapBytesMax) return absl::OkStatus();
+  return Error(StatusCode::kInvalidArgument, "{} bytes of lines that are no JSON, {} are allowed",
+               bytes, kGapBytesMax);
+}
+
 // Each try ends with something of the source imported, by us or another process.
 constexpr int kTriesMax = 100;
 
@@ -443,6 +454,7 @@ absl::StatusOr<ImportReport> ImportSource(journal::Journal& journal, const Sourc
     return Error(StatusCode::kInvalidArgument, "of no known format; known are {}", FormatNames());
   NIMBUS_ASSIGN_OR_RETURN(const Run run, format->read(source));
   NIMBUS_RETURN_IF_ERROR(ValidateRun(run, source.records.size()));
+  NIMBUS_RETURN_IF_ERROR(ValidateGaps(source));
   ImportReport report = Report(source, run);
   const std::string key = KeyOf(source, run, *format);
   for (int tries = 1;; ++tries) {

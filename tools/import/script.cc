@@ -16,9 +16,11 @@ using schema::Error;
 using schema::Uuid;
 using schema::fb::StepType;
 
-// The text of one step stays well below what a body may hold, so that no import
-// fails half-way.
-constexpr size_t kStepBytesMax = 24u << 20;
+// The texts of one step, and of an operation itself, stay well below what a body
+// may hold, and its conversation below what a state may, so that no import fails
+// half-way.
+constexpr size_t kTextBytesMax = 24u << 20;
+constexpr size_t kConversationBytesMax = 48u << 20;
 
 std::string Scope(std::string_view what, const Run& run) {
   return fmt::format("nimbus:{}:{}", what, run.format);
@@ -41,10 +43,21 @@ void AddOperation(const Operation& operation, size_t session, size_t index,
   if (journal::IsFinal(operation.status)) add(Kind::kOperationEnd, operation.ended_record);
 }
 
+absl::Status CheckBytes(const std::string& where, size_t bytes, size_t bytes_max) {
+  if (bytes <= bytes_max) return absl::OkStatus();
+  return Error(absl::StatusCode::kInvalidArgument, "{}: {} bytes, {} are allowed", where, bytes,
+               bytes_max);
+}
+
+size_t MessageBytes(const Step& step) {
+  size_t bytes = 0;
+  for (const schema::Json& message : step.messages) bytes += message.Dump().size();
+  return bytes;
+}
+
 absl::Status ValidateStep(const Step& step, const std::string& where, uint64_t records) {
-  if (step.input.size() + step.output.size() + step.error.size() > kStepBytesMax)
-    return Error(absl::StatusCode::kInvalidArgument, "{}: more than {} bytes", where,
-                 kStepBytesMax);
+  NIMBUS_RETURN_IF_ERROR(
+      CheckBytes(where, step.input.size() + step.output.size() + step.error.size(), kTextBytesMax));
   if (step.added_record >= records || step.ended_record >= records)
     return Error(absl::StatusCode::kInternal, "{}: names record {} of {}", where,
                  std::max(step.added_record, step.ended_record), records);
@@ -57,8 +70,18 @@ absl::Status ValidateOperation(const Operation& operation, const std::string& wh
     return Error(absl::StatusCode::kInvalidArgument, "{}: no valid type", where);
   if (operation.end_record > records || operation.added_record >= records)
     return Error(absl::StatusCode::kInternal, "{}: names a record beyond {}", where, records);
+  NIMBUS_RETURN_IF_ERROR(CheckBytes(where,
+                                    operation.input.size() + operation.output.size() +
+                                        operation.plan.size() + operation.error.size(),
+                                    kTextBytesMax));
+  size_t conversation = 0;
   std::set<std::pair<StepType, std::string_view>> ids;
   for (const Step& step : operation.steps) {
+    const size_t messages = MessageBytes(step);
+    NIMBUS_RETURN_IF_ERROR(CheckBytes(where + ", messages of a step", messages, kTextBytesMax));
+    conversation += messages;
+    NIMBUS_RETURN_IF_ERROR(
+        CheckBytes(where + ", conversation", conversation, kConversationBytesMax));
     const std::string what = fmt::format("{}, step '{}'", where, step.source_id);
     if (!ids.emplace(step.type, step.source_id).second)
       return Error(absl::StatusCode::kInvalidArgument, "{}: occurs twice", what);
