@@ -48,7 +48,6 @@ class FrameBuilder {
   // takes any run.
   bool HasRoomFor(size_t records, size_t bytes) const;
   uint64_t first_sequence() const { return header_.first_sequence; }
-  uint64_t next_sequence() const { return header_.first_sequence + lengths_.size(); }
 
   struct Finished {
     Bytes bytes;

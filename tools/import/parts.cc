@@ -56,7 +56,7 @@ std::optional<Uuid> PartCutter::OperationAt(uint64_t record, uint64_t* end) cons
 Part PartCutter::Cut() {
   NIMBUS_CHECK(next_ < source_.records.size());
   Part part;
-  part.first = part.payload.first = next_;
+  part.payload.first = next_;
   uint64_t end = 0;
   if (const std::optional<Uuid> about = OperationAt(next_, &end))
     part.payload.about = std::make_unique<schema::fb::Id>(about->ToFb());

@@ -23,7 +23,6 @@ inline constexpr size_t kPieceBytesMax = 1u << 20;
 
 struct Part {
   schema::fb::SourceStoredT payload;
-  uint64_t first = 0;
   uint64_t count = 0;  // records that end in it: 0 of a piece that is not the last
   std::string bytes;   // joined by line ends
 };
