@@ -8,6 +8,7 @@
 #include <bit>
 #include <memory>
 
+#include "frame.h"
 #include "nimbus/schema/check.h"
 #include "nimbus/schema/status.h"
 
@@ -132,22 +133,34 @@ bool BlockEntry::Holds(uint64_t sequence) const {
       [](const BodyExtent& a, const BodyExtent& b) { return a.sequence < b.sequence; });
 }
 
-void BodyFrameBuilder::Add(uint64_t run_first, std::optional<uint64_t> base, const Block& block) {
-  NIMBUS_CHECK(!block.bodies.empty() && run_first >= first_sequence_);
-  const uint64_t first = run_first + block.bodies.front().sequence;
-  NIMBUS_CHECK(!base.has_value() || *base < first);
-  const bool chunked = block.stored.size() > kChunkBytes;
-  PutVarint(base.has_value() ? first - *base : 0, &entries_);
-  PutVarint(block.stored.size(), &entries_);
-  entries_.push_back(static_cast<uint8_t>(block.codec) | (chunked ? kChunkedFlag : 0));
+BlockEntry PlaceBlock(const Block& block, uint64_t run_first, std::optional<uint64_t> base) {
+  NIMBUS_CHECK(!block.bodies.empty());
+  BlockEntry entry{.base = base,
+                   .codec = block.codec,
+                   .depth = block.depth,
+                   .bodies = block.bodies,
+                   .stored_bytes = block.stored.size(),
+                   .chunked = block.stored.size() > kChunkBytes,
+                   .stored = {}};
+  for (BodyExtent& body : entry.bodies) body.sequence += run_first;
+  if (!entry.chunked) entry.stored = block.stored;
+  return entry;
+}
+
+void BodyFrameBuilder::Add(const BlockEntry& block) {
+  NIMBUS_CHECK(!block.bodies.empty() && block.first() >= first_sequence_);
+  NIMBUS_CHECK(!block.base.has_value() || *block.base < block.first());
+  PutVarint(block.base.has_value() ? block.first() - *block.base : 0, &entries_);
+  PutVarint(block.stored_bytes, &entries_);
+  entries_.push_back(static_cast<uint8_t>(block.codec) | (block.chunked ? kChunkedFlag : 0));
   entries_.push_back(block.depth);
   PutVarint(block.bodies.size(), &entries_);
   for (const BodyExtent& body : block.bodies) {
-    PutVarint(run_first + body.sequence - first_sequence_, &entries_);
+    PutVarint(body.sequence - first_sequence_, &entries_);
     PutVarint(body.bytes, &entries_);
     entries_.insert(entries_.end(), body.nonce.begin(), body.nonce.end());
   }
-  if (!chunked) data_.insert(data_.end(), block.stored.begin(), block.stored.end());
+  data_.insert(data_.end(), block.stored.begin(), block.stored.end());
   ++count_;
 }
 
@@ -231,6 +244,14 @@ absl::StatusOr<std::vector<BlockEntry>> ParseBodyFrame(std::span<const uint8_t> 
   }
   if (!entries.empty() || !data.empty()) return malformed;
   return blocks;
+}
+
+absl::StatusOr<std::vector<BlockEntry>> BlocksOf(std::span<const uint8_t> value,
+                                                 uint64_t first_sequence) {
+  const std::optional<size_t> record_frame = FrameBytes(value);
+  if (!record_frame.has_value()) return absl::DataLossError("not a frame");
+  if (*record_frame == value.size()) return std::vector<BlockEntry>();
+  return ParseBodyFrame(value.subspan(*record_frame), first_sequence);
 }
 
 }  // namespace nimbus::journal

@@ -77,14 +77,17 @@ struct BlockEntry {
   bool Holds(uint64_t sequence) const;
 };
 
+// The block as one of a body frame, the events of its run beginning at
+// `run_first`. More than kChunkBytes are chunked. Views into `block`.
+BlockEntry PlaceBlock(const Block& block, uint64_t run_first, std::optional<uint64_t> base);
+
 class BodyFrameBuilder {
  public:
   explicit BodyFrameBuilder(uint64_t first_sequence) : first_sequence_(first_sequence) {}
 
-  // Blocks come in the order of their records; the events of this one begin at
-  // `run_first`. A block of more than kChunkBytes is entered as chunked; its
-  // bytes go to the chunks table.
-  void Add(uint64_t run_first, std::optional<uint64_t> base, const Block& block);
+  // Blocks come in the order of their records. The bytes of a chunked one go to
+  // the chunks table.
+  void Add(const BlockEntry& block);
   bool IsFull() const { return data_.size() >= kFrameBodyBytesMax; }
   Bytes Finish() const;
 
@@ -98,5 +101,10 @@ class BodyFrameBuilder {
 // All blocks of a body frame, in order. Views into `frame`. DataLoss when malformed.
 absl::StatusOr<std::vector<BlockEntry>> ParseBodyFrame(std::span<const uint8_t> frame,
                                                        uint64_t first_sequence);
+
+// The blocks of the value of a frame: of the body frame that follows the record
+// frame in it, which begins at `first_sequence`. None when no record has a body.
+absl::StatusOr<std::vector<BlockEntry>> BlocksOf(std::span<const uint8_t> value,
+                                                 uint64_t first_sequence);
 
 }  // namespace nimbus::journal

@@ -25,7 +25,13 @@ const PlainBlock* BlockCache::Find(uint64_t sequence) {
 
 void BlockCache::Insert(PlainBlock block) {
   const uint64_t first = block.first();
-  if (slots_.contains(first)) return;
+  if (const auto it = slots_.find(first); it != slots_.end()) {
+    // The same block, or one that took it in when the log was applied.
+    if (it->second.block.bodies.size() >= block.bodies.size()) return;
+    bytes_ -= it->second.block.bytes->size();
+    uses_.erase(it->second.use);
+    slots_.erase(it);
+  }
   bytes_ += block.bytes->size();
   uses_.push_front(first);
   slots_.emplace(first, Slot{std::move(block), uses_.begin()});

@@ -1,12 +1,19 @@
 #include "commit_queue.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "futex.h"
 #include "nimbus/schema/check.h"
 #include "nimbus/schema/status.h"
 
 namespace nimbus::journal {
 namespace {
+
+// After so long without an append the tenure is given up.
+constexpr std::chrono::milliseconds kIdle{5};
+// A relaxed append is flushed so long after it was written; the promise is 100.
+constexpr std::chrono::milliseconds kRelaxed{50};
 
 size_t RecordsIn(std::span<const Run> runs) {
   size_t records = 0;
@@ -24,19 +31,40 @@ size_t BytesOf(std::span<const Run> runs) {
 
 }  // namespace
 
-CommitQueue::CommitQueue(const Environment& environment, const Options& options, SizeSignal* signal)
-    : environment_(environment), options_(options), signal_(*signal), writer_([this] { Work(); }) {}
+absl::StatusOr<std::unique_ptr<CommitQueue>> CommitQueue::Open(const Environment& environment,
+                                                               const Options& options) {
+  NIMBUS_ASSIGN_OR_RETURN(std::unique_ptr<Tenure> tenure, Tenure::Open(environment));
+  return std::unique_ptr<CommitQueue>(new CommitQueue(environment, options, std::move(tenure)));
+}
+
+CommitQueue::CommitQueue(const Environment& environment, const Options& options,
+                         std::unique_ptr<Tenure> tenure)
+    : environment_(environment),
+      options_(options),
+      tenure_(std::move(tenure)),
+      applier_(environment, options.compression_level),
+      keeper_([this] { Keep(); }),
+      applier_thread_([this] { ApplyLoop(); }) {}
 
 CommitQueue::~CommitQueue() {
   {
     const schema::MutexLock lock(&mu_);
     closing_ = true;
-    arrived_.Signal();
     room_.SignalAll();
+    keep_.Signal();
   }
-  writer_.join();
-  const schema::MutexLock lock(&mu_);
-  while (visits_ > 0) left_.Wait(&mu_);
+  keeper_.join();  // when all that waited is committed
+  {
+    const schema::MutexLock lock(&mu_);
+    while (visits_ > 0) left_.Wait(&mu_);
+    closed_ = true;
+    applied_.SignalAll();
+  }
+  applier_thread_.join();
+  // Another process that is writing moves the log itself, sooner or later.
+  if (!tenure_->held() && !tenure_->TryTake().value_or(false)) return;
+  // What can't be applied, for want of room or anything else, stays in the log.
+  static_cast<void>(applier_.Apply());
 }
 
 CommitQueue::Visit::Visit(CommitQueue* queue) : queue_(*queue) {
@@ -49,97 +77,361 @@ CommitQueue::Visit::~Visit() {
   if (--queue_.visits_ == 0) queue_.left_.Signal();
 }
 
-bool CommitQueue::HasRoom(size_t records, size_t bytes) const {
+bool CommitQueue::HasRoom(const Request& request) const {
   // An append larger than the queue passes alone.
   if (waiting_.empty()) return true;
-  return waiting_records_ + records <= options_.queue_records_max &&
-         waiting_bytes_ + bytes <= options_.queue_bytes_max;
+  return waiting_records_ + request.records <= options_.queue_records_max &&
+         waiting_bytes_ + request.bytes <= options_.queue_bytes_max;
+}
+
+// Puts the request into the queue; its caller leads if nobody does.
+absl::Status CommitQueue::Enqueue(Request* request) {
+  request->records = RecordsIn(request->runs);
+  request->bytes = BytesOf(request->runs);
+  const schema::MutexLock lock(&mu_);
+  ++room_waiters_;
+  while (!closing_ && latched_.ok() && !HasRoom(*request)) room_.Wait(&mu_);
+  --room_waiters_;
+  if (!latched_.ok()) return latched_;
+  if (closing_) return absl::CancelledError("the journal is closing");
+  waiting_.push_back(request);
+  waiting_records_ += request->records;
+  waiting_bytes_ += request->bytes;
+  if (leading_) return absl::OkStatus();
+  leading_ = true;
+  if (request->done == nullptr) {
+    request->state.store(kLead, std::memory_order_relaxed);
+  } else {
+    keeper_leads_ = true;
+    keep_.Signal();
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<Appended> CommitQueue::Append(std::span<Run> runs, const AppendOptions& options) {
-  Request request{
-      .runs = runs, .options = options, .records = RecordsIn(runs), .bytes = BytesOf(runs)};
-  const schema::MutexLock lock(&mu_);
-  while (!closing_ && latched_.ok() && !HasRoom(request.records, request.bytes)) room_.Wait(&mu_);
-  if (!latched_.ok()) return latched_;
-  if (closing_) return absl::CancelledError("the journal is closing");
-  waiting_.push_back(&request);
-  waiting_records_ += request.records;
-  waiting_bytes_ += request.bytes;
-  arrived_.Signal();
-  while (!request.done) request.finished.Wait(&mu_);
-  return std::move(request.result);
-}
-
-void CommitQueue::Work() {
+  Request request;
+  request.runs = runs;
+  request.options = options;
+  NIMBUS_RETURN_IF_ERROR(Enqueue(&request));
   for (;;) {
-    {
-      const schema::MutexLock lock(&mu_);
-      while (waiting_.empty() && !closing_) arrived_.Wait(&mu_);
-      if (waiting_.empty()) return;
+    switch (request.state.load(std::memory_order_acquire)) {
+      case kDone:
+        return std::move(request.result);
+      case kLead:
+        Lead();
+        NIMBUS_CHECK(request.state.load(std::memory_order_acquire) == kDone);
+        break;
+      default:
+        FutexWait(request.state, kWaiting, std::nullopt, FutexScope::kProcess);
     }
-    CommitGroup();
   }
 }
 
-// The next append that fits a group already holding so much; nullptr when none does.
-CommitQueue::Request* CommitQueue::Take(size_t records, size_t bytes) {
+absl::Status CommitQueue::AppendAsync(std::vector<Run> runs, const AppendOptions& options,
+                                      Done done) {
+  auto request = std::make_unique<Request>();
+  request->owned = std::move(runs);
+  request->runs = request->owned;
+  request->options = options;
+  request->done = std::move(done);
+  NIMBUS_RETURN_IF_ERROR(Enqueue(request.get()));
+  static_cast<void>(request.release());  // Complete deletes it
+  return absl::OkStatus();
+}
+
+// Waits until nobody leads, then does so without an append.
+void CommitQueue::BecomeLeader() {
   const schema::MutexLock lock(&mu_);
-  if (waiting_.empty()) return nullptr;
-  Request* request = waiting_.front();
-  const bool fits = records + request->records <= options_.group_records_max &&
-                    bytes + request->bytes <= options_.group_bytes_max;
-  if (records > 0 && !fits) return nullptr;
-  waiting_.pop_front();
-  waiting_records_ -= request->records;
-  waiting_bytes_ -= request->bytes;
-  room_.SignalAll();
-  return request;
+  ++lead_waiters_;
+  while (leading_) led_.Wait(&mu_);
+  --lead_waiters_;
+  leading_ = true;
 }
 
-void CommitQueue::CommitGroup() {
-  schema::Clock* clock = options_.clock != nullptr ? options_.clock : &system_clock_;
-  Group group(environment_, &tiles_, clock);
-  std::vector<Request*> taken;
-  const absl::Status status = FillAndCommit(&group, &taken);
-  if (status.ok()) signal_.Notify();
-  Finish(taken, status);
+// Names the next to lead: who waits to without an append, else whoever appended
+// first of those that wait.
+void CommitQueue::EndLead() {
+  std::atomic<uint32_t>* next = nullptr;
+  {
+    const schema::MutexLock lock(&mu_);
+    held_ = tenure_->held();
+    led_at_ = Clock::now();
+    if (lead_waiters_ > 0) {
+      leading_ = false;
+      led_.Signal();
+      return;
+    }
+    if (waiting_.empty()) {
+      leading_ = false;
+      const bool wake = closing_ || ((held_ || relaxed_since_.has_value()) && !keeping_);
+      if (wake) keep_.Signal();
+      return;
+    }
+    if (waiting_.front()->done != nullptr) {
+      keeper_leads_ = true;
+      keep_.Signal();
+    } else {
+      next = &waiting_.front()->state;
+      next->store(kLead, std::memory_order_release);
+    }
+  }
+  if (next != nullptr) FutexWakeAll(next, FutexScope::kProcess);
 }
 
-absl::Status CommitQueue::FillAndCommit(Group* group, std::vector<Request*>* taken) {
-  const absl::Status begun = group->Begin();
+void CommitQueue::Lead() {
+  const std::vector<Request*> requests = TakeGroup();
+  const absl::Status status = CommitGroup(requests);
+  if (absl::IsDataLoss(status)) Latch(status);
+  if (tenure_->held() && tenure_->IsWanted()) {
+    const absl::Status ended = EndTenure();
+    if (absl::IsDataLoss(ended)) Latch(ended);
+  }
+  EndLead();
+  Finish(requests, status);
+}
+
+// What waits, as much as fits one group.
+std::vector<CommitQueue::Request*> CommitQueue::TakeGroup() {
+  std::vector<Request*> requests;
   size_t records = 0, bytes = 0;
-  while (Request* request = Take(records, bytes)) {
-    taken->push_back(request);
-    if (!begun.ok()) return begun;  // fail one; the next begins anew
+  const schema::MutexLock lock(&mu_);
+  while (!waiting_.empty()) {
+    Request* request = waiting_.front();
+    const bool fits = records + request->records <= options_.group_records_max &&
+                      bytes + request->bytes <= options_.group_bytes_max;
+    if (records > 0 && !fits) break;
+    waiting_.pop_front();
+    requests.push_back(request);
     records += request->records;
     bytes += request->bytes;
-    request->result = group->Add(request->runs, request->options);
-    NIMBUS_RETURN_IF_ERROR(group->failed());
   }
-  return group->Commit();
+  waiting_records_ -= records;
+  waiting_bytes_ -= bytes;
+  if (room_waiters_ > 0) room_.SignalAll();
+  return requests;
+}
+
+// Sets the result of each; the error is that of the group.
+absl::Status CommitQueue::CommitGroup(const std::vector<Request*>& requests) {
+  {
+    const schema::MutexLock lock(&mu_);
+    NIMBUS_RETURN_IF_ERROR(latched_);
+  }
+  NIMBUS_RETURN_IF_ERROR(tenure_->Take());
+  schema::Clock* clock = options_.clock;
+  Group group(environment_, clock != nullptr ? clock : &system_clock_);
+  NIMBUS_RETURN_IF_ERROR(group.Begin());
+  Durability durability = Durability::kRelaxed;
+  for (Request* request : requests) {
+    request->result = group.Add(request->runs, request->options);
+    if (request->result.ok() && request->options.durability == Durability::kDurable) {
+      durability = Durability::kDurable;
+    }
+  }
+  if (!group.empty()) NIMBUS_RETURN_IF_ERROR(WriteEntry(group.Finish(), durability));
+  // Also for a retry of an append that was written, and not flushed.
+  if (durability == Durability::kDurable) NIMBUS_RETURN_IF_ERROR(FlushLog());
+  const uint64_t durable = environment_.wal().durable();
+  for (Request* request : requests) {
+    if (!request->result.ok()) continue;
+    request->result->durable = request->result->first + request->result->count <= durable;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CommitQueue::WriteEntry(std::unique_ptr<const WalEntry> entry, Durability durability) {
+  if (entry->bytes().size() > kWalEntryBytesMax) return Bypass(*entry);
+  NIMBUS_RETURN_IF_ERROR(MakeRoom(entry->bytes().size()));
+  NIMBUS_ASSIGN_OR_RETURN(const bool turned, environment_.wal().Write(std::move(entry)));
+  const schema::MutexLock lock(&mu_);
+  if (durability == Durability::kRelaxed && !relaxed_since_.has_value()) {
+    relaxed_since_ = Clock::now();
+  }
+  if (turned) {
+    apply_wanted_ = true;
+    applied_.SignalAll();
+  }
+  return absl::OkStatus();
+}
+
+// Waits until the half of the log that is used next has been applied.
+absl::Status CommitQueue::MakeRoom(size_t bytes) {
+  if (environment_.wal().HasRoom(bytes)) return absl::OkStatus();
+  BeginApplying();
+  const absl::Status status =
+      environment_.wal().HasRoom(bytes) ? absl::OkStatus() : applier_.Apply();
+  EndApplying(status);
+  return status;
+}
+
+absl::Status CommitQueue::Bypass(const WalEntry& entry) {
+  BeginApplying();
+  const absl::Status status = applier_.Apply(&entry);
+  EndApplying(status);
+  if (status.ok()) {
+    const schema::MutexLock lock(&mu_);
+    relaxed_since_.reset();
+  }
+  return status;
+}
+
+absl::Status CommitQueue::FlushLog() {
+  NIMBUS_RETURN_IF_ERROR(environment_.wal().Flush());
+  const schema::MutexLock lock(&mu_);
+  relaxed_since_.reset();
+  return absl::OkStatus();
+}
+
+// Lets another process write. The applier has to be done: it needs the tenure.
+absl::Status CommitQueue::EndTenure() {
+  const absl::Status flushed = FlushLog();
+  BeginApplying();
+  tenure_->End();
+  EndApplying(absl::OkStatus());
+  return flushed;
+}
+
+void CommitQueue::Latch(const absl::Status& status) {
+  std::deque<Request*> refused;
+  absl::Status latched;
+  {
+    const schema::MutexLock lock(&mu_);
+    if (latched_.ok()) {
+      latched_ = schema::Annotate(status, "the journal takes no more appends; reopen it");
+    }
+    latched = latched_;
+    refused.swap(waiting_);
+    waiting_records_ = waiting_bytes_ = 0;
+    room_.SignalAll();
+  }
+  for (Request* request : refused) Complete(request, latched);
 }
 
 void CommitQueue::Finish(const std::vector<Request*>& requests, const absl::Status& status) {
-  const schema::MutexLock lock(&mu_);
-  if (absl::IsDataLoss(status)) {
-    latched_ = schema::Annotate(status, "the journal takes no more appends; reopen it");
-    room_.SignalAll();
-  }
   for (Request* request : requests) {
     // A refused append keeps its own reason; it was never part of the group.
-    if (!status.ok() && request->result.ok()) request->result = status;
-    request->done = true;
-    request->finished.Signal();
+    const bool refused = !request->result.ok() && !absl::IsUnknown(request->result.status());
+    Complete(request, status.ok() || refused ? std::move(request->result) : status);
   }
-  if (latched_.ok()) return;
-  for (Request* request : waiting_) {
-    request->result = latched_;
-    request->done = true;
-    request->finished.Signal();
+}
+
+void CommitQueue::Complete(Request* request, absl::StatusOr<Appended> result) {
+  if (request->done != nullptr) {
+    const std::unique_ptr<Request> owned(request);
+    owned->done(std::move(owned->owned), std::move(result));
+    return;
   }
-  waiting_.clear();
-  waiting_records_ = waiting_bytes_ = 0;
+  request->result = std::move(result);
+  std::atomic<uint32_t>* state = &request->state;
+  // From here on the caller may return, and the request be gone.
+  if (state->exchange(kDone, std::memory_order_acq_rel) == kWaiting) {
+    FutexWakeAll(state, FutexScope::kProcess);
+  }
+}
+
+absl::Status CommitQueue::Flush() {
+  BecomeLeader();
+  absl::Status status;
+  {
+    const schema::MutexLock lock(&mu_);
+    status = latched_;
+  }
+  // Without the tenure there is nothing to flush: it is not given up before.
+  if (status.ok() && tenure_->held()) status = FlushLog();
+  if (absl::IsDataLoss(status)) Latch(status);
+  EndLead();
+  return status;
+}
+
+absl::Status CommitQueue::Apply() {
+  BecomeLeader();
+  absl::Status status = tenure_->Take();
+  if (status.ok()) {
+    BeginApplying();
+    status = applier_.Apply();
+    EndApplying(status);
+  }
+  if (absl::IsDataLoss(status)) Latch(status);
+  EndLead();
+  return status;
+}
+
+void CommitQueue::BeginApplying() {
+  const schema::MutexLock lock(&mu_);
+  while (applying_) applied_.Wait(&mu_);
+  applying_ = true;
+}
+
+void CommitQueue::EndApplying(const absl::Status& status) {
+  if (absl::IsDataLoss(status)) Latch(status);
+  const schema::MutexLock lock(&mu_);
+  applying_ = false;
+  applied_.SignalAll();
+}
+
+void CommitQueue::ApplyLoop() {
+  for (;;) {
+    {
+      const schema::MutexLock lock(&mu_);
+      while (!closed_ && (!apply_wanted_ || applying_)) applied_.Wait(&mu_);
+      if (closed_) return;
+      apply_wanted_ = false;
+      applying_ = true;
+    }
+    // If the tenure has ended since, whoever has it now applies.
+    const absl::Status status = tenure_->held() ? applier_.Apply() : absl::OkStatus();
+    // What does not fit now is tried again when the log needs room.
+    EndApplying(status);
+  }
+}
+
+bool CommitQueue::KeeperHasWork(Clock::time_point now) {
+  if (keeper_leads_) return true;
+  if (leading_) return false;
+  if (closing_) return !waiting_.empty();
+  const bool flush = relaxed_since_.has_value() && now >= *relaxed_since_ + kRelaxed;
+  return flush || (held_ && now >= led_at_ + kIdle);
+}
+
+void CommitQueue::Keep() {
+  for (;;) {
+    Clock::time_point now = Clock::now();
+    bool lead = false;
+    {
+      const schema::MutexLock lock(&mu_);
+      while (!KeeperHasWork(now)) {
+        if (closing_ && waiting_.empty() && !leading_) return;
+        keeping_ = held_ || relaxed_since_.has_value();
+        if (keeping_) {
+          keep_.WaitUntil(&mu_, Clock::now() + kIdle);
+        } else {
+          keep_.Wait(&mu_);
+        }
+        keeping_ = false;
+        now = Clock::now();
+      }
+      lead = std::exchange(keeper_leads_, false);
+      leading_ = true;
+    }
+    if (lead) {
+      Lead();
+    } else {
+      DoKeeping(now);
+    }
+  }
+}
+
+// With the lead.
+void CommitQueue::DoKeeping(Clock::time_point now) {
+  bool idle = false;
+  {
+    const schema::MutexLock lock(&mu_);
+    idle = waiting_.empty() && now >= led_at_ + kIdle;
+  }
+  absl::Status status;
+  if (tenure_->held()) status = idle ? EndTenure() : FlushLog();
+  if (absl::IsDataLoss(status)) Latch(status);
+  EndLead();
 }
 
 }  // namespace nimbus::journal

@@ -1,10 +1,20 @@
-// The way into the journal: appends queue here, one thread commits them in
-// groups. While a group is being flushed the next one gathers, so that the
-// more callers there are the fewer flushes each costs.
+// The way into the journal. Appends queue here; one of the callers that wait
+// leads: it takes what waits by then, checks it against the rules, writes it to
+// the log as one group, flushes once, tells the others, and names the next to
+// lead. So a lone caller needs no other thread, and the more callers there are
+// the fewer flushes each costs.
+//
+// Two threads of the queue's own: the keeper leads for appends nobody waits for,
+// flushes relaxed ones in time and gives up an idle tenure; the applier moves the
+// log into LMDB.
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <deque>
+#include <functional>
+#include <memory>
 #include <span>
 #include <thread>
 #include <vector>
@@ -12,18 +22,20 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "apply.h"
 #include "group.h"
 #include "nimbus/schema/mutex.h"
-#include "size_signal.h"
+#include "tenure.h"
 
 namespace nimbus::journal {
 
 // Thread-safe.
 class CommitQueue {
  public:
-  CommitQueue(const Environment& environment, const Options& options, SizeSignal* signal);
-  // Refuses new appends, commits those that wait, ends the thread, waits until
-  // the last caller has left.
+  static absl::StatusOr<std::unique_ptr<CommitQueue>> Open(const Environment& environment,
+                                                           const Options& options);
+  // Refuses new appends, commits those that wait, waits until the last caller has
+  // left, and moves the log into LMDB unless another process is writing.
   ~CommitQueue();
 
   // A caller holds one for as long as it uses the journal to append: the queue,
@@ -42,45 +54,98 @@ class CommitQueue {
   // Blocks until the events are durable, or refused. See Journal::Append.
   absl::StatusOr<Appended> Append(std::span<Run> runs, const AppendOptions& options);
 
+  // Blocks while the queue is full. `done` is called by another thread, or by
+  // this one where the append is refused at once.
+  using Done = std::function<void(std::vector<Run> runs, absl::StatusOr<Appended> result)>;
+  absl::Status AppendAsync(std::vector<Run> runs, const AppendOptions& options, Done done);
+
+  // What was appended before is on stable storage.
+  absl::Status Flush();
+
+  // The log is moved into LMDB, all of it.
+  absl::Status Apply();
+
  private:
+  using Clock = std::chrono::steady_clock;
+  enum State : uint32_t { kWaiting, kLead, kDone };
+
   struct Request {
     std::span<Run> runs;
-    const AppendOptions& options;
-    size_t records;
-    size_t bytes;
+    AppendOptions options;
+    size_t records = 0;
+    size_t bytes = 0;
     absl::StatusOr<Appended> result = absl::UnknownError("pending");
-    bool done = false;
-    schema::CondVar finished{};
+    std::atomic<uint32_t> state = kWaiting;
+    // Of an append nobody waits for; the queue owns it then.
+    std::vector<Run> owned;
+    Done done;
   };
 
-  void Work();
-  void CommitGroup();
-  absl::Status FillAndCommit(Group* group, std::vector<Request*>* taken);
-  Request* Take(size_t records, size_t bytes);
+  CommitQueue(const Environment& environment, const Options& options,
+              std::unique_ptr<Tenure> tenure);
+
+  absl::Status Enqueue(Request* request);
+  bool HasRoom(const Request& request) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void WaitFor(Request* request);
+
+  // Of whoever leads.
+  void Lead();
+  void BecomeLeader();
+  void EndLead();
+  std::vector<Request*> TakeGroup();
+  absl::Status CommitGroup(const std::vector<Request*>& requests);
+  absl::Status WriteEntry(std::unique_ptr<const WalEntry> entry, Durability durability);
+  absl::Status MakeRoom(size_t bytes);
+  absl::Status Bypass(const WalEntry& entry);
+  absl::Status FlushLog();
+  absl::Status EndTenure();
   void Finish(const std::vector<Request*>& requests, const absl::Status& status);
-  bool HasRoom(size_t records, size_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  static void Complete(Request* request, absl::StatusOr<Appended> result);
+  void Latch(const absl::Status& status);
+
+  void Keep();  // the keeper thread
+  bool KeeperHasWork(Clock::time_point now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void DoKeeping(Clock::time_point now);
+  void ApplyLoop();  // the applier thread
+  void BeginApplying() ABSL_LOCKS_EXCLUDED(mu_);
+  void EndApplying(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Constant after construction.
   const Environment& environment_;
   const Options options_;
-  SizeSignal& signal_;
-
-  // The writer thread's own.
   schema::SystemClock system_clock_;
-  TileWriter tiles_;
 
-  schema::Mutex mu_;
-  schema::CondVar arrived_;  // for the writer
-  schema::CondVar room_;     // for callers
+  // The leader's own.
+  const std::unique_ptr<Tenure> tenure_;
+
+  // Of whoever is applying.
+  LogApplier applier_;
+
+  mutable schema::Mutex mu_;
+  schema::CondVar keep_;     // for the keeper
+  schema::CondVar room_;     // for callers that find the queue full
   schema::CondVar left_;     // for the destructor
+  schema::CondVar led_;      // for who wants to lead without an append
+  schema::CondVar applied_;  // for the applier, and who waits for it
   std::deque<Request*> waiting_ ABSL_GUARDED_BY(mu_);
   size_t waiting_records_ ABSL_GUARDED_BY(mu_) = 0;
   size_t waiting_bytes_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t room_waiters_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t visits_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t lead_waiters_ ABSL_GUARDED_BY(mu_) = 0;
+  bool leading_ ABSL_GUARDED_BY(mu_) = false;  // or named to
+  bool keeper_leads_ ABSL_GUARDED_BY(mu_) = false;
+  bool keeping_ ABSL_GUARDED_BY(mu_) = false;  // the keeper has a deadline
   bool closing_ ABSL_GUARDED_BY(mu_) = false;
+  bool closed_ ABSL_GUARDED_BY(mu_) = false;
+  bool applying_ ABSL_GUARDED_BY(mu_) = false;
+  bool apply_wanted_ ABSL_GUARDED_BY(mu_) = false;
+  bool held_ ABSL_GUARDED_BY(mu_) = false;  // the tenure, as of the last lead
+  Clock::time_point led_at_ ABSL_GUARDED_BY(mu_);
+  std::optional<Clock::time_point> relaxed_since_ ABSL_GUARDED_BY(mu_);
   absl::Status latched_ ABSL_GUARDED_BY(mu_);  // DataLoss: no append will succeed again
 
-  std::thread writer_;  // last: it uses all of the above
+  std::thread keeper_, applier_thread_;  // last: they use all of the above
 };
 
 }  // namespace nimbus::journal

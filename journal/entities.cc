@@ -108,11 +108,26 @@ absl::StatusOr<Entity> DecodeEntity(std::span<const uint8_t> key, std::span<cons
   return entity;
 }
 
-absl::StatusOr<std::optional<Entity>> FindEntity(const lmdb::Transaction& txn,
-                                                 const EntityTables& tables, EntityKind kind,
+lmdb::Table TableOf(const EntityTables& tables, WalTable table) {
+  NIMBUS_CHECK(table != WalTable::kChunks);
+  return table == WalTable::kEntities ? tables.entities : tables.names;
+}
+
+absl::StatusOr<std::optional<lmdb::View>> TableReader::Get(WalTable table,
+                                                           std::span<const uint8_t> key) const {
+  if (overlay_ != nullptr) {
+    if (const auto changed = overlay_->FindChange(table, key)) {
+      return std::optional<lmdb::View>(*changed);
+    }
+  }
+  return txn_.Get(TableOf(tables_, table), key);
+}
+
+absl::StatusOr<std::optional<Entity>> FindEntity(const TableReader& tables, EntityKind kind,
                                                  const Uuid& id) {
   const EntityKey key = MakeEntityKey(kind, id);
-  NIMBUS_ASSIGN_OR_RETURN(const std::optional<lmdb::View> value, txn.Get(tables.entities, key));
+  NIMBUS_ASSIGN_OR_RETURN(const std::optional<lmdb::View> value,
+                          tables.Get(WalTable::kEntities, key));
   if (!value.has_value()) return std::optional<Entity>();
   NIMBUS_ASSIGN_OR_RETURN(Entity entity, DecodeEntity(key, *value));
   return std::optional<Entity>(std::move(entity));
@@ -131,7 +146,7 @@ absl::StatusOr<Entity*> Changes::Find(EntityKind kind, const Uuid& id) {
   if (const auto it = accepted_.find(key); it != accepted_.end()) {
     return &trial_.emplace(key, it->second).first->second;
   }
-  NIMBUS_ASSIGN_OR_RETURN(std::optional<Entity> stored, FindEntity(txn_, tables_, kind, id));
+  NIMBUS_ASSIGN_OR_RETURN(std::optional<Entity> stored, FindEntity(tables_, kind, id));
   if (!stored.has_value()) return nullptr;
   return &trial_.emplace(key, *std::move(stored)).first->second;
 }
@@ -240,7 +255,7 @@ absl::Status Changes::ClaimName(const Context& context, std::string_view scope,
   if (const auto it = trial_names_.find(key); it != trial_names_.end()) holder = it->second;
   if (const auto it = accepted_names_.find(key); it != accepted_names_.end()) holder = it->second;
   if (!holder.has_value()) {
-    NIMBUS_ASSIGN_OR_RETURN(std::optional<lmdb::View> stored, txn_.Get(tables_.names, key));
+    NIMBUS_ASSIGN_OR_RETURN(std::optional<lmdb::View> stored, tables_.Get(WalTable::kNames, key));
     if (stored.has_value()) {
       holder.emplace();
       if (!TakeFixed(&*stored, &*holder)) return absl::DataLossError("name table is malformed");
@@ -379,16 +394,20 @@ void Changes::Reject() {
   trial_names_.clear();
 }
 
-absl::Status Changes::Write(lmdb::Transaction* txn) const {
+std::vector<TableChange> Changes::Collect() const {
   NIMBUS_CHECK(trial_.empty() && trial_names_.empty());
+  std::vector<TableChange> changes;
   for (const auto& [key, entity] : accepted_) {
     if (!entity.changed) continue;
-    NIMBUS_RETURN_IF_ERROR(txn->Put(tables_.entities, key, EncodeEntity(entity)));
+    changes.push_back({.table = WalTable::kEntities,
+                       .key = Bytes(key.begin(), key.end()),
+                       .value = EncodeEntity(entity)});
   }
   for (const auto& [key, id] : accepted_names_) {
-    NIMBUS_RETURN_IF_ERROR(txn->Put(tables_.names, key, id.bytes));
+    changes.push_back(
+        {.table = WalTable::kNames, .key = key, .value = Bytes(id.bytes.begin(), id.bytes.end())});
   }
-  return absl::OkStatus();
+  return changes;
 }
 
 }  // namespace nimbus::journal

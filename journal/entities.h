@@ -2,10 +2,10 @@
 // entities (kind, id → what became of it) and names (kind, scope, name → id).
 // Both follow from the records alone; Verifier rebuilds them by the same rules.
 //
-//   Changes changes(txn, tables);               // in the writer's transaction
+//   Changes changes(TableReader(txn, tables, &overlay));
 //   StatusOr<Placement> p = changes.Apply(record, sequence);
 //   p.ok() ? changes.Accept() : changes.Reject();   // per append: all its events or none
-//   changes.Write(&txn);                        // per group
+//   changes.Collect();                              // per group
 //
 // What an event needs, and the state it leaves:
 //
@@ -33,6 +33,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -40,6 +41,7 @@
 #include "lmdb_env.h"
 #include "nimbus/journal/journal.h"
 #include "nimbus/schema/events_generated.h"
+#include "wal_overlay.h"
 
 namespace nimbus::journal {
 
@@ -47,6 +49,23 @@ struct EntityTables {
   lmdb::Table entities;
   lmdb::Table names;
 };
+
+// The tables as one transaction sees them, with what the log holds beyond it.
+// Both outlive the reader.
+class TableReader {
+ public:
+  TableReader(const lmdb::Transaction& txn, const EntityTables& tables,
+              const WalOverlay* overlay = nullptr)
+      : txn_(txn), tables_(tables), overlay_(overlay) {}
+  absl::StatusOr<std::optional<lmdb::View>> Get(WalTable table, std::span<const uint8_t> key) const;
+
+ private:
+  const lmdb::Transaction& txn_;
+  EntityTables tables_;
+  const WalOverlay* overlay_;
+};
+
+lmdb::Table TableOf(const EntityTables& tables, WalTable table);
 
 using EntityKey = std::array<uint8_t, 17>;  // kind, id
 
@@ -71,8 +90,7 @@ absl::StatusOr<Entity> DecodeEntity(std::span<const uint8_t> key, std::span<cons
 // long, kind, 0x00, BLAKE2b-256 of scope, 0x00, name.
 Bytes MakeNameKey(schema::fb::EntityKind kind, std::string_view scope, std::string_view name);
 
-absl::StatusOr<std::optional<Entity>> FindEntity(const lmdb::Transaction& txn,
-                                                 const EntityTables& tables,
+absl::StatusOr<std::optional<Entity>> FindEntity(const TableReader& tables,
                                                  schema::fb::EntityKind kind,
                                                  const schema::Uuid& id);
 
@@ -83,10 +101,18 @@ struct Placement {
   uint32_t ordinal = 0;
 };
 
-// Changes of one group on top of a transaction. One thread.
+// What a table entry is set to. Owns its bytes, as the changes of an entry of
+// the log do not.
+struct TableChange {
+  WalTable table = WalTable::kEntities;
+  Bytes key;
+  Bytes value;
+};
+
+// Changes of one group on top of what the tables hold. One thread.
 class Changes {
  public:
-  Changes(const lmdb::Transaction& txn, const EntityTables& tables) : txn_(txn), tables_(tables) {}
+  explicit Changes(const TableReader& tables) : tables_(tables) {}
 
   // Checks the rules of `record`'s event as of now and notes what it changes.
   // Reads of the envelope only its stream and kind. Errors other than those of
@@ -101,7 +127,8 @@ class Changes {
   // Valid until the next call.
   absl::StatusOr<Entity*> Find(schema::fb::EntityKind kind, const schema::Uuid& id);
 
-  absl::Status Write(lmdb::Transaction* txn) const;
+  // All that was accepted.
+  std::vector<TableChange> Collect() const;
 
  private:
   struct Context;  // one Apply
@@ -124,8 +151,7 @@ class Changes {
   absl::StatusOr<Entity*> StoreSource(const Context& context);
   absl::Status ClaimName(const Context& context, std::string_view scope, std::string_view name);
 
-  const lmdb::Transaction& txn_;
-  EntityTables tables_;
+  const TableReader tables_;
   Entities accepted_, trial_;
   Names accepted_names_, trial_names_;
 };

@@ -1,9 +1,6 @@
 #include "environment.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
@@ -12,6 +9,7 @@
 #include <set>
 #include <utility>
 
+#include "file_lock.h"
 #include "nimbus/schema/check.h"
 #include "nimbus/schema/event.h"
 #include "nimbus/schema/status.h"
@@ -70,6 +68,7 @@ Bytes EncodeHead(const Head& head) {
   Bytes out;
   PutFixed(head.size(), &out);
   PutFixed(head.frame_checksum, &out);
+  PutFixed(head.entry_checksum, &out);
   for (const Hash& hash : head.frontier.subtrees()) PutFixed(hash, &out);
   return out;
 }
@@ -78,7 +77,10 @@ absl::StatusOr<Head> DecodeHead(std::span<const uint8_t> bytes) {
   const absl::Status malformed = absl::DataLossError("journal head is malformed");
   Head head;
   uint64_t size = 0;
-  if (!TakeFixed(&bytes, &size) || !TakeFixed(&bytes, &head.frame_checksum)) return malformed;
+  if (!TakeFixed(&bytes, &size) || !TakeFixed(&bytes, &head.frame_checksum) ||
+      !TakeFixed(&bytes, &head.entry_checksum)) {
+    return malformed;
+  }
   std::vector<Hash> subtrees(static_cast<size_t>(std::popcount(size)));
   for (Hash& hash : subtrees) {
     if (!TakeFixed(&bytes, &hash)) return malformed;
@@ -101,19 +103,6 @@ Bytes MakeChunkKey(uint64_t sequence, uint64_t index) {
   return key;
 }
 
-absl::StatusOr<FileLock> FileLock::Take(int descriptor) {
-  while (flock(descriptor, LOCK_EX) != 0) {
-    if (errno != EINTR) return StatusOfErrno(errno, "lock");
-  }
-  return FileLock(descriptor);
-}
-
-FileLock::~FileLock() {
-  if (descriptor_ >= 0) flock(descriptor_, LOCK_UN);
-}
-
-FileLock::FileLock(FileLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
-
 absl::StatusOr<std::unique_ptr<Environment>> Environment::Open(const std::string& store,
                                                                const Options& options) {
   NIMBUS_ASSIGN_OR_RETURN(const StoreLayout layout, options.create && !options.read_only
@@ -121,6 +110,7 @@ absl::StatusOr<std::unique_ptr<Environment>> Environment::Open(const std::string
                                                         : FindStore(store));
   std::unique_ptr<Environment> environment(new Environment());
   environment->store_ = store;
+  environment->directory_ = layout.journal_directory;
   environment->read_only_ = options.read_only;
   // What was complete once is damaged now, if it is not there: to make it anew
   // would hide that.
@@ -134,17 +124,24 @@ absl::StatusOr<std::unique_ptr<Environment>> Environment::Open(const std::string
   NIMBUS_RETURN_IF_ERROR(tables);
   if (!layout.complete) NIMBUS_RETURN_IF_ERROR(environment->CreateJournal(options));
   NIMBUS_RETURN_IF_ERROR(environment->ReadMeta());
+  NIMBUS_ASSIGN_OR_RETURN(
+      environment->wal_,
+      Wal::Open(layout.journal_directory, environment->journal_id_, options.read_only));
   if (!layout.complete) {
-    // Of several processes that make the store, one writes CURRENT.
-    NIMBUS_ASSIGN_OR_RETURN(const FileLock lock, FileLock::Take(environment->turn_));
-    if (!FindStore(store).ok()) NIMBUS_RETURN_IF_ERROR(CompleteStore(store, layout));
+    // Of several processes that make the store, one makes the log and writes CURRENT.
+    NIMBUS_ASSIGN_OR_RETURN(const auto turn,
+                            LockFile::Open(layout.journal_directory + "/turn.lock"));
+    NIMBUS_ASSIGN_OR_RETURN(const FileLock lock, FileLock::Take(turn.get()));
+    if (!FindStore(store).ok()) {
+      NIMBUS_RETURN_IF_ERROR(environment->wal_->Create());
+      NIMBUS_RETURN_IF_ERROR(CompleteStore(store, layout));
+    }
   }
   return environment;
 }
 
 Environment::~Environment() {
   env_.reset();
-  if (turn_ >= 0) close(turn_);
   const std::lock_guard<std::mutex> lock(registry_mu);
   if (!registered_.empty()) Registry().erase(registered_);
 }
@@ -152,10 +149,8 @@ Environment::~Environment() {
 absl::Status Environment::OpenFiles(const std::string& directory, const Options& options) {
   lmdb::EnvOptions env_options{.map_bytes = options.map_bytes, .read_only = options.read_only};
   if (!options.read_only) {
-    const std::string turn = directory + "/turn.lock";
-    turn_ = open(turn.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (turn_ < 0) return StatusOfErrno(errno, turn);
-    NIMBUS_ASSIGN_OR_RETURN(const FileLock lock, FileLock::Take(turn_));
+    NIMBUS_ASSIGN_OR_RETURN(const auto turn, LockFile::Open(directory + "/turn.lock"));
+    NIMBUS_ASSIGN_OR_RETURN(const FileLock lock, FileLock::Take(turn.get()));
     NIMBUS_RETURN_IF_ERROR(PrepareLockFile(directory));
     NIMBUS_RETURN_IF_ERROR(RemoveStump(directory));
     NIMBUS_ASSIGN_OR_RETURN(env_, lmdb::Env::Open(directory, env_options));
@@ -200,7 +195,7 @@ absl::Status Environment::CreateJournal(const Options& options) {
   schema::fb::Envelope* envelope = schema::MutableEnvelope(record);
   schema::SystemClock system_clock;
   envelope->mutate_time_us((options.clock != nullptr ? options.clock : &system_clock)->NowMicros());
-  Changes changes(txn, tables_.entity);
+  Changes changes(TableReader(txn, tables_.entity));
   NIMBUS_ASSIGN_OR_RETURN(const Placement placement,
                           changes.Apply(*schema::fb::GetRecord(record.data()), 0));
   changes.Accept();
@@ -213,7 +208,10 @@ absl::Status Environment::CreateJournal(const Options& options) {
   head.frontier.Append(LeafHashOf(record));
   head.frame_checksum = frame.checksum;
   NIMBUS_RETURN_IF_ERROR(txn.Put(tables_.frames, KeyOf(uint64_t{0}), frame.bytes));
-  NIMBUS_RETURN_IF_ERROR(changes.Write(&txn));
+  for (const TableChange& change : changes.Collect()) {
+    NIMBUS_RETURN_IF_ERROR(
+        txn.Put(TableOf(tables_.entity, change.table), change.key, change.value));
+  }
   NIMBUS_RETURN_IF_ERROR(WriteHead(&txn, head));
   NIMBUS_RETURN_IF_ERROR(txn.Put(tables_.meta, KeyOf(kMetaKeyJournal), EncodeMeta(id)));
   return txn.Commit();
@@ -245,9 +243,6 @@ absl::StatusOr<lmdb::Transaction> Environment::BeginRead() const {
 }
 
 absl::StatusOr<lmdb::Transaction> Environment::BeginWrite() const {
-  // LMDB's lock is not fair. Whoever waits here next gets it next, since this
-  // lock is dropped only when LMDB's is held.
-  NIMBUS_ASSIGN_OR_RETURN(const FileLock turn, FileLock::Take(turn_));
   return lmdb::Transaction::Begin(*env_, lmdb::Transaction::Mode::kWrite);
 }
 
@@ -276,16 +271,63 @@ absl::StatusOr<uint64_t> Environment::FindFrameKey(const lmdb::Transaction& txn,
   return key;
 }
 
-absl::StatusOr<Frame> Environment::ReadFrame(const lmdb::Transaction& txn,
-                                             uint64_t sequence) const {
-  NIMBUS_ASSIGN_OR_RETURN(const Head head, ReadHead(txn));
-  if (sequence >= head.size()) {
-    return Error(Code::kOutOfRange, "record {}: the journal ends at {}", sequence, head.size());
+// The log first, LMDB second: what was applied in between is in both, and what
+// the log holds continues LMDB.
+absl::StatusOr<Snapshot> Environment::TrySnapshot(bool* again) const {
+  WalOverlay overlay = wal_->DurableOverlay();
+  NIMBUS_ASSIGN_OR_RETURN(lmdb::Transaction txn, BeginRead());
+  NIMBUS_ASSIGN_OR_RETURN(Head head, ReadHead(txn));
+  *again = !overlay.Continue(head.size());
+  if (*again) NIMBUS_RETURN_IF_ERROR(wal_->Synchronize(head.link()));
+  return Snapshot(std::move(txn), std::move(head), std::move(overlay));
+}
+
+absl::StatusOr<Snapshot> Environment::TakeSnapshot() const {
+  // A log that moves on while it is read looks damaged once, or twice; one that
+  // is damaged always does.
+  constexpr int kTries = 20;
+  absl::Status status;
+  for (int i = 0; i < kTries; ++i) {
+    bool again = false;
+    absl::StatusOr<Snapshot> snapshot = TrySnapshot(&again);
+    if (snapshot.ok() && !again) return snapshot;
+    status = snapshot.status();
+    if (!status.ok() && !absl::IsDataLoss(status)) return status;
   }
-  NIMBUS_ASSIGN_OR_RETURN(const uint64_t key, FindFrameKey(txn, sequence));
-  NIMBUS_ASSIGN_OR_RETURN(const auto value, txn.Get(tables_.frames, KeyOf(key)));
+  if (!status.ok()) return status;
+  return absl::UnavailableError("the log moves on faster than it can be read");
+}
+
+absl::StatusOr<Snapshot> Environment::TakeWriterSnapshot() const {
+  WalOverlay overlay = wal_->WholeOverlay();
+  NIMBUS_ASSIGN_OR_RETURN(lmdb::Transaction txn, BeginRead());
+  NIMBUS_ASSIGN_OR_RETURN(Head head, ReadHead(txn));
+  NIMBUS_CHECK(overlay.Continue(head.size()));
+  return Snapshot(std::move(txn), std::move(head), std::move(overlay));
+}
+
+// The value that holds `sequence`, and the sequence of its first record.
+absl::StatusOr<lmdb::View> Environment::FrameValue(const Snapshot& snapshot, uint64_t sequence,
+                                                   uint64_t* key) const {
+  if (sequence >= snapshot.size()) {
+    return Error(Code::kOutOfRange, "record {}: the journal ends at {}", sequence, snapshot.size());
+  }
+  if (sequence >= snapshot.head().size()) {
+    const WalFrame* frame = snapshot.overlay().FindFrame(sequence);
+    if (frame == nullptr) return Error(Code::kDataLoss, "no frame holds record {}", sequence);
+    *key = frame->first_sequence;
+    return frame->value;
+  }
+  NIMBUS_ASSIGN_OR_RETURN(*key, FindFrameKey(snapshot.txn(), sequence));
+  NIMBUS_ASSIGN_OR_RETURN(const auto value, snapshot.txn().Get(tables_.frames, KeyOf(*key)));
   if (!value.has_value()) return Error(Code::kDataLoss, "no frame holds record {}", sequence);
-  absl::StatusOr<Frame> frame = Frame::Decode(*value);
+  return *value;
+}
+
+absl::StatusOr<Frame> Environment::ReadFrame(const Snapshot& snapshot, uint64_t sequence) const {
+  uint64_t key = 0;
+  NIMBUS_ASSIGN_OR_RETURN(const lmdb::View value, FrameValue(snapshot, sequence, &key));
+  absl::StatusOr<Frame> frame = Frame::Decode(value);
   if (!frame.ok()) return schema::Annotate(frame.status(), fmt::format("record {}", key));
   if (frame->first_sequence() != key || frame->header().journal != journal_id_.bytes) {
     return Error(Code::kDataLoss, "record {}: the frame belongs elsewhere", key);
@@ -293,10 +335,21 @@ absl::StatusOr<Frame> Environment::ReadFrame(const lmdb::Transaction& txn,
   if (!frame->Holds(sequence)) {
     return Error(Code::kDataLoss, "no frame holds record {}", sequence);
   }
-  if (frame->end_sequence() > head.size()) {
+  if (frame->end_sequence() > snapshot.size()) {
     return Error(Code::kDataLoss, "the frame of record {} ends after the journal does", sequence);
   }
   return frame;
+}
+
+absl::StatusOr<Frontier> Environment::FrontierOf(const Snapshot& snapshot) const {
+  Frontier frontier = snapshot.head().frontier;
+  while (frontier.size() < snapshot.size()) {
+    NIMBUS_ASSIGN_OR_RETURN(const Frame frame, ReadFrame(snapshot, frontier.size()));
+    while (frontier.size() < frame.end_sequence()) {
+      frontier.Append(LeafHashOf(frame.record(frontier.size() - frame.first_sequence())));
+    }
+  }
+  return frontier;
 }
 
 absl::Status Environment::ReadChunks(const lmdb::Transaction& txn, uint64_t sequence, size_t size,
@@ -313,25 +366,12 @@ absl::Status Environment::ReadChunks(const lmdb::Transaction& txn, uint64_t sequ
   return absl::OkStatus();
 }
 
-namespace {
-
-// The blocks of the body frame that follows the record frame in `value`.
-absl::StatusOr<std::vector<BlockEntry>> BlocksOf(lmdb::View value, uint64_t first_sequence) {
-  const std::optional<size_t> record_frame = FrameBytes(value);
-  if (!record_frame.has_value()) return absl::DataLossError("not a frame");
-  if (*record_frame == value.size()) return std::vector<BlockEntry>();
-  return ParseBodyFrame(value.subspan(*record_frame), first_sequence);
-}
-
-}  // namespace
-
 absl::StatusOr<std::optional<BlockEntry>> Environment::ReadBlock(uint64_t sequence,
                                                                  Bytes* bytes) const {
-  NIMBUS_ASSIGN_OR_RETURN(const lmdb::Transaction txn, BeginRead());
-  NIMBUS_ASSIGN_OR_RETURN(const uint64_t key, FindFrameKey(txn, sequence));
-  NIMBUS_ASSIGN_OR_RETURN(const auto value, txn.Get(tables_.frames, KeyOf(key)));
-  if (!value.has_value()) return Error(Code::kDataLoss, "no frame holds record {}", sequence);
-  absl::StatusOr<std::vector<BlockEntry>> blocks = BlocksOf(*value, key);
+  NIMBUS_ASSIGN_OR_RETURN(const Snapshot snapshot, TakeSnapshot());
+  uint64_t key = 0;
+  NIMBUS_ASSIGN_OR_RETURN(const lmdb::View value, FrameValue(snapshot, sequence, &key));
+  absl::StatusOr<std::vector<BlockEntry>> blocks = BlocksOf(value, key);
   if (!blocks.ok()) {
     return schema::Annotate(blocks.status(), fmt::format("bodies of record {} and after", key));
   }
@@ -340,7 +380,7 @@ absl::StatusOr<std::optional<BlockEntry>> Environment::ReadBlock(uint64_t sequen
   if (it == blocks->end()) return std::optional<BlockEntry>();
   BlockEntry block = std::move(*it);
   if (block.chunked) {
-    NIMBUS_RETURN_IF_ERROR(ReadChunks(txn, block.first(), block.stored_bytes, bytes));
+    NIMBUS_RETURN_IF_ERROR(ReadChunks(snapshot.txn(), block.first(), block.stored_bytes, bytes));
   } else {
     bytes->assign(block.stored.begin(), block.stored.end());
   }

@@ -2,7 +2,7 @@
 // that need a single short transaction.
 //
 //   <store>/CURRENT        "nimbus 1\njournal-1\n": format, live generation
-//   <store>/journal-1/     data.mdb, lock.mdb, turn.lock
+//   <store>/journal-1/     data.mdb, lock.mdb, wal, wal.state, turn.lock, writer.lock
 //
 // Thread-safe.
 #pragma once
@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -20,6 +21,7 @@
 #include "lmdb_env.h"
 #include "merkle.h"
 #include "nimbus/journal/journal.h"
+#include "wal.h"
 
 namespace nimbus::journal {
 
@@ -32,7 +34,28 @@ struct Tables {
 struct Head {
   Frontier frontier;
   uint64_t frame_checksum = 0;  // of the last frame
+  uint64_t entry_checksum = 0;  // of the last log entry, or of what would have been one
   uint64_t size() const { return frontier.size(); }
+  WalLink link() const { return {.sequence = size(), .checksum = entry_checksum}; }
+};
+
+// The journal as of one moment: what LMDB holds, and what the log holds beyond
+// it. Short-lived: it keeps LMDB from using pages again. Not to be moved to
+// another thread.
+class Snapshot {
+ public:
+  Snapshot(lmdb::Transaction txn, Head head, WalOverlay overlay)
+      : txn_(std::move(txn)), head_(std::move(head)), overlay_(std::move(overlay)) {}
+
+  const lmdb::Transaction& txn() const { return txn_; }
+  const Head& head() const { return head_; }  // LMDB's
+  const WalOverlay& overlay() const { return overlay_; }
+  uint64_t size() const { return overlay_.empty() ? head_.size() : overlay_.end_sequence(); }
+
+ private:
+  lmdb::Transaction txn_;
+  Head head_;
+  WalOverlay overlay_;
 };
 
 Bytes EncodeHead(const Head& head);
@@ -41,35 +64,33 @@ absl::StatusOr<Head> DecodeHead(std::span<const uint8_t> bytes);
 Bytes MakeTileKey(uint8_t level, uint64_t index);
 Bytes MakeChunkKey(uint64_t sequence, uint64_t index);
 
-// A lock of the file system, held while it lives.
-class FileLock {
- public:
-  static absl::StatusOr<FileLock> Take(int descriptor);
-  ~FileLock();
-  FileLock(FileLock&& other) noexcept;
-  FileLock& operator=(FileLock&&) = delete;
-
- private:
-  explicit FileLock(int descriptor) : descriptor_(descriptor) {}
-  int descriptor_;
-};
-
 class Environment {
  public:
   static absl::StatusOr<std::unique_ptr<Environment>> Open(const std::string& store,
                                                            const Options& options);
   ~Environment();
 
-  absl::StatusOr<lmdb::Transaction> BeginRead() const;
-  // Waits its turn among processes, then for the write lock.
-  absl::StatusOr<lmdb::Transaction> BeginWrite() const;
+  // What is on stable storage, LMDB and log together.
+  absl::StatusOr<Snapshot> TakeSnapshot() const;
+  // That, and what is not on stable storage yet. With the tenure only.
+  absl::StatusOr<Snapshot> TakeWriterSnapshot() const;
+  TableReader TablesOf(const Snapshot& snapshot) const {
+    return TableReader(snapshot.txn(), tables_.entity, &snapshot.overlay());
+  }
 
+  // LMDB by itself. The log is applied by whoever holds the tenure (tenure.h),
+  // and nobody else changes LMDB once it is made.
+  absl::StatusOr<lmdb::Transaction> BeginRead() const;
+  absl::StatusOr<lmdb::Transaction> BeginWrite() const;
   absl::StatusOr<Head> ReadHead(const lmdb::Transaction& txn) const;
   absl::Status WriteHead(lmdb::Transaction* txn, const Head& head) const;
-  // The key under which readers look for `sequence`: the last one at or before it.
+
+  // The key under which LMDB keeps `sequence`: the last one at or before it.
   absl::StatusOr<uint64_t> FindFrameKey(const lmdb::Transaction& txn, uint64_t sequence) const;
   // The frame that holds `sequence`. OutOfRange beyond the end.
-  absl::StatusOr<Frame> ReadFrame(const lmdb::Transaction& txn, uint64_t sequence) const;
+  absl::StatusOr<Frame> ReadFrame(const Snapshot& snapshot, uint64_t sequence) const;
+  // The tree over all records of `snapshot`.
+  absl::StatusOr<Frontier> FrontierOf(const Snapshot& snapshot) const;
   // The block that holds the body of `sequence`, its bytes copied into `bytes`;
   // nullopt if there is none.
   absl::StatusOr<std::optional<BlockEntry>> ReadBlock(uint64_t sequence, Bytes* bytes) const;
@@ -78,7 +99,9 @@ class Environment {
   const lmdb::Env& env() const { return *env_; }
   const schema::Uuid& journal_id() const { return journal_id_; }
   const std::string& store() const { return store_; }
+  const std::string& directory() const { return directory_; }
   bool read_only() const { return read_only_; }
+  Wal& wal() const { return *wal_; }
 
  private:
   Environment() = default;
@@ -86,14 +109,18 @@ class Environment {
   absl::Status OpenTables(bool create);
   absl::Status CreateJournal(const Options& options);
   absl::Status ReadMeta();
+  absl::StatusOr<Snapshot> TrySnapshot(bool* again) const;
+  absl::StatusOr<lmdb::View> FrameValue(const Snapshot& snapshot, uint64_t sequence,
+                                        uint64_t* key) const;
   absl::Status ReadChunks(const lmdb::Transaction& txn, uint64_t sequence, size_t size,
                           Bytes* bytes) const;
 
   std::string store_;
+  std::string directory_;   // of the live generation
   std::string registered_;  // identity of the directory among those open in this process
   bool read_only_ = false;
-  int turn_ = -1;  // descriptor of turn.lock
   std::unique_ptr<lmdb::Env> env_;
+  std::unique_ptr<Wal> wal_;
   Tables tables_;
   schema::Uuid journal_id_;
 };

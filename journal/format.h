@@ -38,6 +38,19 @@ inline constexpr size_t kChunkBytes = 1024 * 1024;     // of a stored block kept
 inline constexpr int kBlockDepthMax = 40;              // decodes to read any block, less one
 inline constexpr size_t kNonceBytes = 16;
 
+// Blocks of less plaintext than this stay raw until the applier packs those that
+// follow each other into blocks of up to kPackedBlockBytesMax.
+inline constexpr size_t kPackableBytesMax = 4096;
+inline constexpr size_t kPackedBlockBytesMax = 64 * 1024;
+
+inline constexpr uint32_t kWalEntryMagic = 0x45574d4e;  // "NMWE"
+inline constexpr uint16_t kWalEntryVersion = 1;
+inline constexpr size_t kWalAlignment = 512;  // what a disk writes whole or not at all
+inline constexpr size_t kWalHalfBytes = size_t{2} << 20;
+inline constexpr size_t kWalBytes = 2 * kWalHalfBytes;
+// A larger one is committed to LMDB instead.
+inline constexpr size_t kWalEntryBytesMax = kWalHalfBytes / 2;
+
 inline constexpr size_t kTileHashes = 256;  // C2SP tlog-tiles
 
 inline void PutVarint(uint64_t value, Bytes* out) {

@@ -68,13 +68,22 @@ bool FrameBuilder::HasRoomFor(size_t records, size_t bytes) const {
                        records_.size() + bytes + 8 * records <= kFrameRecordBytesMax);
 }
 
-FrameBuilder::Finished FrameBuilder::Finish() const {
+Bytes FrameBuilder::Plain() const {
   NIMBUS_CHECK(!IsEmpty());
   Bytes plain(Padded(lengths_.size() * sizeof(uint32_t)));
   std::memcpy(plain.data(), lengths_.data(), lengths_.size() * sizeof(uint32_t));
   plain.insert(plain.end(), records_.begin(), records_.end());
+  return plain;
+}
 
-  const Bytes compressed = Compressed(plain);
+FrameBuilder::Finished FrameBuilder::Finish() const {
+  const Bytes plain = Plain();
+  return Assemble(plain, Compressed(plain));
+}
+
+FrameBuilder::Finished FrameBuilder::FinishRaw() const { return Assemble(Plain(), {}); }
+
+FrameBuilder::Finished FrameBuilder::Assemble(const Bytes& plain, const Bytes& compressed) const {
   const Bytes& payload = compressed.empty() ? plain : compressed;
   FrameHeader header = header_;
   header.flags = compressed.empty() ? 0 : kFrameCompressed;

@@ -48,15 +48,21 @@ class FrameBuilder {
   // takes any run.
   bool HasRoomFor(size_t records, size_t bytes) const;
   uint64_t first_sequence() const { return header_.first_sequence; }
+  uint64_t end_sequence() const { return header_.first_sequence + lengths_.size(); }
 
   struct Finished {
     Bytes bytes;
     uint64_t checksum = 0;
   };
-  // Requires at least one record.
+  // Require at least one record. The second leaves the payload uncompressed, as
+  // the log has it.
   Finished Finish() const;
+  Finished FinishRaw() const;
 
  private:
+  Bytes Plain() const;
+  Finished Assemble(const Bytes& plain, const Bytes& compressed) const;
+
   FrameHeader header_{};
   std::vector<uint32_t> lengths_;
   Bytes records_;  // each padded to 8

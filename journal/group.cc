@@ -12,77 +12,18 @@ namespace {
 using schema::Error;
 using Code = absl::StatusCode;
 
-std::span<const uint8_t> KeyOf(const uint64_t& sequence) {
-  return {reinterpret_cast<const uint8_t*>(&sequence), sizeof(sequence)};
-}
-
-std::span<const uint8_t> BytesOf(std::span<const Hash> hashes) {
-  return {reinterpret_cast<const uint8_t*>(hashes.data()), hashes.size_bytes()};
-}
-
 const schema::fb::Envelope& FirstEnvelope(std::span<const Run> runs) {
   return *schema::fb::GetRecord(runs.front().records.front().data())->envelope();
 }
 
-// Adds the root of a full tile to the level above; a tile that fills there
-// does the same in turn.
-absl::Status AddToLevel(const Environment& environment, lmdb::Transaction* txn, uint8_t level,
-                        uint64_t position, Hash hash) {
-  for (;; ++level, position /= kTileHashes) {
-    const Bytes key = MakeTileKey(level, position / kTileHashes);
-    NIMBUS_ASSIGN_OR_RETURN(const auto stored, txn->Get(environment.tables().tiles, key));
-    std::vector<Hash> hashes(position % kTileHashes);
-    const size_t have = stored.has_value() ? stored->size() : 0;
-    if (have != hashes.size() * sizeof(Hash)) {
-      return Error(Code::kDataLoss, "tile {}/{} has {} bytes", level, position / kTileHashes, have);
-    }
-    if (have > 0) std::memcpy(hashes.data(), stored->data(), have);
-    hashes.push_back(hash);
-    NIMBUS_RETURN_IF_ERROR(txn->Put(environment.tables().tiles, key, BytesOf(hashes)));
-    if (hashes.size() < kTileHashes) return absl::OkStatus();
-    hash = CompleteRoot(hashes);
-  }
-}
-
 }  // namespace
 
-absl::Status TileWriter::Load(const Environment& environment, const lmdb::Transaction& txn,
-                              uint64_t size) {
-  if (loaded_ && size_ == size) return absl::OkStatus();
-  partial_.clear();
-  for (uint64_t sequence = size - size % kTileHashes; sequence < size;) {
-    NIMBUS_ASSIGN_OR_RETURN(const Frame frame, environment.ReadFrame(txn, sequence));
-    for (; sequence < std::min(size, frame.end_sequence()); ++sequence) {
-      partial_.push_back(LeafHashOf(frame.record(sequence - frame.first_sequence())));
-    }
-  }
-  size_ = size;
-  loaded_ = true;
-  return absl::OkStatus();
-}
-
-absl::Status TileWriter::Append(const Environment& environment, lmdb::Transaction* txn,
-                                const Hash& leaf) {
-  NIMBUS_CHECK(loaded_);
-  partial_.push_back(leaf);
-  ++size_;
-  if (partial_.size() < kTileHashes) return absl::OkStatus();
-  NIMBUS_RETURN_IF_ERROR(
-      AddToLevel(environment, txn, 1, size_ / kTileHashes - 1, CompleteRoot(partial_)));
-  partial_.clear();
-  return absl::OkStatus();
-}
-
-Group::~Group() {
-  if (dirty_ && !committed_) tiles_.Forget();
-}
-
 absl::Status Group::Begin() {
-  NIMBUS_ASSIGN_OR_RETURN(lmdb::Transaction txn, environment_.BeginWrite());
-  txn_.emplace(std::move(txn));
-  changes_.emplace(*txn_, environment_.tables().entity);
-  NIMBUS_ASSIGN_OR_RETURN(head_, environment_.ReadHead(*txn_));
-  return tiles_.Load(environment_, *txn_, head_.size());
+  NIMBUS_ASSIGN_OR_RETURN(Snapshot snapshot, environment_.TakeWriterSnapshot());
+  snapshot_.emplace(std::move(snapshot));
+  changes_.emplace(environment_.TablesOf(*snapshot_));
+  link_ = environment_.wal().end();
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::optional<Appended>> Group::CheckOptions(const schema::fb::Envelope& first,
@@ -106,7 +47,7 @@ absl::StatusOr<std::optional<Appended>> Group::CheckOptions(const schema::fb::En
 }
 
 absl::StatusOr<Appended> Group::Add(std::span<Run> runs, const AppendOptions& options) {
-  NIMBUS_CHECK(!runs.empty() && failed_.ok());
+  NIMBUS_CHECK(!runs.empty());
   absl::StatusOr<std::optional<Appended>> earlier = CheckOptions(FirstEnvelope(runs), options);
   if (!earlier.ok() || earlier->has_value()) {
     changes_->Reject();
@@ -118,14 +59,12 @@ absl::StatusOr<Appended> Group::Add(std::span<Run> runs, const AppendOptions& op
     return placed;
   }
   changes_->Accept();
-  dirty_ = true;
-  failed_ = Write(runs);
-  if (!failed_.ok()) return failed_;
+  Write(runs);
   return placed;
 }
 
 absl::StatusOr<Appended> Group::Place(std::span<Run> runs, const AppendOptions& options) {
-  Appended appended{.first = head_.size(), .count = 0, .version = 0};
+  Appended appended{.first = next_sequence(), .count = 0, .version = 0};
   for (Run& run : runs) {
     for (Bytes& bytes : run.records) {
       const uint64_t sequence = appended.first + appended.count++;
@@ -150,76 +89,68 @@ absl::StatusOr<Appended> Group::Place(std::span<Run> runs, const AppendOptions& 
   return appended;
 }
 
-absl::Status Group::Write(std::span<const Run> runs) {
+void Group::Write(std::span<const Run> runs) {
   uint64_t block_before = 0;  // sequence of the first body of the run before
   for (const Run& run : runs) {
     const bool bodies_full = bodies_.has_value() && bodies_->IsFull();
     if (frame_.has_value() &&
         (bodies_full || !frame_->HasRoomFor(run.records.size(), run.record_bytes()))) {
-      NIMBUS_RETURN_IF_ERROR(CloseFrame());
+      CloseFrame();
     }
-    const uint64_t first = head_.size();
-    if (!frame_.has_value()) {
-      frame_.emplace(environment_.journal_id(), first, head_.frame_checksum);
-    }
-    NIMBUS_RETURN_IF_ERROR(WriteRun(run));
+    const uint64_t first = next_sequence();
+    if (!frame_.has_value()) frame_.emplace(environment_.journal_id(), first, 0);
+    for (const Bytes& record : run.records) frame_->Add(record);
+    records_ += run.records.size();
     if (!run.block.has_value()) continue;
     const std::optional<uint64_t> base = run.base_is_run_before ? block_before : run.base;
-    NIMBUS_RETURN_IF_ERROR(WriteBlock(run, first, base));
+    WriteBlock(run, first, base);
     block_before = first + run.block->bodies.front().sequence;
   }
-  return absl::OkStatus();
 }
 
-absl::Status Group::WriteRun(const Run& run) {
-  for (const Bytes& record : run.records) {
-    frame_->Add(record);
-    const Hash leaf = LeafHashOf(record);
-    head_.frontier.Append(leaf);
-    NIMBUS_RETURN_IF_ERROR(tiles_.Append(environment_, &*txn_, leaf));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status Group::WriteBlock(const Run& run, uint64_t first, std::optional<uint64_t> base) {
+void Group::WriteBlock(const Run& run, uint64_t first, std::optional<uint64_t> base) {
   if (!bodies_.has_value()) bodies_.emplace(frame_->first_sequence());
-  bodies_->Add(first, base, *run.block);
-  const Bytes& stored = run.block->stored;
-  if (stored.size() <= kChunkBytes) return absl::OkStatus();
-  const uint64_t sequence = first + run.block->bodies.front().sequence;
+  const BlockEntry block = PlaceBlock(*run.block, first, base);
+  bodies_->Add(block);
+  if (!block.chunked) return;
+  const std::span<const uint8_t> stored = run.block->stored;
   for (size_t offset = 0; offset < stored.size(); offset += kChunkBytes) {
-    const size_t size = std::min(kChunkBytes, stored.size() - offset);
-    NIMBUS_RETURN_IF_ERROR(txn_->Put(environment_.tables().chunks,
-                                     MakeChunkKey(sequence, offset / kChunkBytes),
-                                     std::span(stored).subspan(offset, size)));
+    chunks_.push_back(
+        {.key = MakeChunkKey(block.first(), offset / kChunkBytes),
+         .bytes = stored.subspan(offset, std::min(kChunkBytes, stored.size() - offset))});
   }
-  return absl::OkStatus();
 }
 
-// The frame and the bodies of its records are one value: a B-tree and a page's
-// slack less, for each commit.
-absl::Status Group::CloseFrame() {
-  const uint64_t key = frame_->first_sequence();
-  FrameBuilder::Finished frame = frame_->Finish();
-  head_.frame_checksum = frame.checksum;
+void Group::CloseFrame() {
+  Bytes value = frame_->FinishRaw().bytes;
   frame_.reset();
   if (bodies_.has_value()) {
     const Bytes bodies = bodies_->Finish();
-    frame.bytes.insert(frame.bytes.end(), bodies.begin(), bodies.end());
+    value.insert(value.end(), bodies.begin(), bodies.end());
     bodies_.reset();
   }
-  return txn_->Put(environment_.tables().frames, KeyOf(key), frame.bytes);
+  frames_.push_back(std::move(value));
 }
 
-absl::Status Group::Commit() {
-  NIMBUS_CHECK(failed_.ok());
-  if (!dirty_) return absl::OkStatus();
-  NIMBUS_RETURN_IF_ERROR(CloseFrame());
-  NIMBUS_RETURN_IF_ERROR(changes_->Write(&*txn_));
-  NIMBUS_RETURN_IF_ERROR(environment_.WriteHead(&*txn_, head_));
-  NIMBUS_RETURN_IF_ERROR(txn_->Commit());
-  committed_ = true;
-  return absl::OkStatus();
+std::unique_ptr<const WalEntry> Group::Finish() {
+  CloseFrame();
+  std::vector<WalFrame> frames;
+  for (const Bytes& value : frames_) frames.push_back({.value = value});
+  const std::vector<TableChange> tables = changes_->Collect();
+  std::vector<WalChange> changes;
+  for (const TableChange& change : tables) {
+    changes.push_back({.table = change.table, .key = change.key, .value = change.value});
+  }
+  for (const Chunk& chunk : chunks_) {
+    changes.push_back({.table = WalTable::kChunks, .key = chunk.key, .value = chunk.bytes});
+  }
+  return WalEntry::Make({.journal = environment_.journal_id(),
+                         .first_sequence = link_.sequence,
+                         .records = static_cast<uint32_t>(records_),
+                         .durable_before = environment_.wal().durable(),
+                         .previous = link_.checksum,
+                         .frames = frames,
+                         .changes = changes});
 }
 
 }  // namespace nimbus::journal

@@ -1,12 +1,13 @@
-// One group: the appends that become durable together, in one transaction.
+// One group: the appends that become durable together, as one entry of the log.
 //
-//   Group group(environment, &tiles, clock);
-//   NIMBUS_RETURN_IF_ERROR(group.Begin());          // holds the writer lock from here
+//   Group group(environment, clock);
+//   NIMBUS_RETURN_IF_ERROR(group.Begin());          // with the tenure
 //   for (Request* r : requests) r->result = group.Add(r->…);
-//   NIMBUS_RETURN_IF_ERROR(group.Commit());
+//   if (!group.empty()) Write(group.Finish());
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -14,66 +15,48 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "environment.h"
-#include "merkle.h"
 #include "nimbus/schema/clock.h"
 #include "prepare.h"
 
 namespace nimbus::journal {
 
-// Writes the tiles of the tree from level 1 on, from their first hash on. Level
-// 0 is not stored: its hashes are those of the records, which are. The ones
-// since the last full tile are kept here, and read again from the records when
-// another process has appended.
-class TileWriter {
- public:
-  // Makes the tiles agree with a journal of `head`'s size.
-  absl::Status Load(const Environment& environment, const lmdb::Transaction& txn, uint64_t size);
-  absl::Status Append(const Environment& environment, lmdb::Transaction* txn, const Hash& leaf);
-  // After a transaction that was not committed.
-  void Forget() { loaded_ = false; }
-
- private:
-  bool loaded_ = false;
-  uint64_t size_ = 0;
-  std::vector<Hash> partial_;  // leaf hashes since the last full tile
-};
-
 class Group {
  public:
-  Group(const Environment& environment, TileWriter* tiles, schema::Clock* clock)
-      : environment_(environment), tiles_(*tiles), clock_(*clock) {}
-  ~Group();
+  Group(const Environment& environment, schema::Clock* clock)
+      : environment_(environment), clock_(*clock) {}
 
   absl::Status Begin();
 
-  // Places all events or none. The error is this append's own, unless
-  // failed() says that the transaction can't go on.
+  // Places all events or none; the error is this append's own. `runs` are read
+  // until Finish.
   absl::StatusOr<Appended> Add(std::span<Run> runs, const AppendOptions& options);
-  const absl::Status& failed() const { return failed_; }
+  bool empty() const { return records_ == 0; }
 
-  // Makes durable what was added. Nothing is written when nothing was.
-  absl::Status Commit();
+  std::unique_ptr<const WalEntry> Finish();
 
  private:
   absl::StatusOr<std::optional<Appended>> CheckOptions(const schema::fb::Envelope& first,
                                                        const AppendOptions& options);
   absl::StatusOr<Appended> Place(std::span<Run> runs, const AppendOptions& options);
-  absl::Status Write(std::span<const Run> runs);
-  absl::Status WriteRun(const Run& run);
-  absl::Status WriteBlock(const Run& run, uint64_t first, std::optional<uint64_t> base);
-  absl::Status CloseFrame();
+  void Write(std::span<const Run> runs);
+  void WriteBlock(const Run& run, uint64_t first, std::optional<uint64_t> base);
+  void CloseFrame();
+  uint64_t next_sequence() const { return link_.sequence + records_; }
 
   const Environment& environment_;
-  TileWriter& tiles_;
   schema::Clock& clock_;
-  std::optional<lmdb::Transaction> txn_;
+  std::optional<Snapshot> snapshot_;
   std::optional<Changes> changes_;
-  Head head_;
+  WalLink link_;  // where the group begins
+  uint64_t records_ = 0;
   std::optional<FrameBuilder> frame_;
   std::optional<BodyFrameBuilder> bodies_;
-  bool committed_ = false;
-  bool dirty_ = false;
-  absl::Status failed_;
+  std::vector<Bytes> frames_;
+  struct Chunk {
+    Bytes key;
+    std::span<const uint8_t> bytes;
+  };
+  std::vector<Chunk> chunks_;
 };
 
 }  // namespace nimbus::journal

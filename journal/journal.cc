@@ -1,17 +1,17 @@
 #include "nimbus/journal/journal.h"
 
 #include <algorithm>
+#include <chrono>
+#include <set>
 #include <string>
 #include <utility>
 
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
 #include "base_cache.h"
 #include "commit_queue.h"
 #include "environment.h"
+#include "futex.h"
 #include "nimbus/schema/status.h"
 #include "prepare.h"
-#include "size_signal.h"
 
 namespace nimbus::journal {
 namespace {
@@ -19,11 +19,8 @@ namespace {
 using schema::Error;
 using Code = absl::StatusCode;
 
-// How often a waiter looks whether another process has appended: two words of
-// the memory map, no system call.
+// How often a waiter looks that nobody can wake.
 constexpr int64_t kPollMs = 5;
-// How long until it looks again for a commit that it has seen coming.
-constexpr int64_t kLookMs = 1;
 
 absl::Status CheckLimits(const Options& options) {
   if (options.queue_records_max == 0 || options.group_records_max == 0 ||
@@ -39,11 +36,7 @@ absl::Status CheckLimits(const Options& options) {
 Journal::Journal(std::unique_ptr<Environment> environment, const Options& options)
     : options_(options),
       environment_(std::move(environment)),
-      bases_(std::make_unique<BaseCache>(options.base_cache_bytes_max)),
-      signal_(std::make_unique<SizeSignal>()),
-      queue_(options.read_only
-                 ? nullptr
-                 : std::make_unique<CommitQueue>(*environment_, options, signal_.get())) {}
+      bases_(std::make_unique<BaseCache>(options.base_cache_bytes_max)) {}
 
 Journal::~Journal() = default;
 
@@ -52,25 +45,60 @@ absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(const std::string& store,
   NIMBUS_RETURN_IF_ERROR(CheckLimits(options));
   NIMBUS_ASSIGN_OR_RETURN(std::unique_ptr<Environment> environment,
                           Environment::Open(store, options));
-  return std::unique_ptr<Journal>(new Journal(std::move(environment), options));
+  std::unique_ptr<Journal> journal(new Journal(std::move(environment), options));
+  // A log that is damaged is found out now.
+  NIMBUS_RETURN_IF_ERROR(journal->environment_->TakeSnapshot().status());
+  if (!options.read_only) {
+    NIMBUS_ASSIGN_OR_RETURN(journal->queue_, CommitQueue::Open(*journal->environment_, options));
+  }
+  return journal;
 }
 
-absl::StatusOr<Appended> Journal::Append(std::span<const schema::Event> events,
-                                         const AppendOptions& options) {
+absl::Status Journal::CheckAppend(std::span<const schema::Event> events) const {
   if (queue_ == nullptr) return absl::FailedPreconditionError("the journal is open read-only");
   if (events.empty() || events.size() > options_.queue_records_max) {
     return Error(Code::kInvalidArgument, "an append of {} events; 1 to {} are allowed",
                  events.size(), options_.queue_records_max);
   }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Appended> Journal::Append(std::span<const schema::Event> events,
+                                         const AppendOptions& options) {
+  NIMBUS_RETURN_IF_ERROR(CheckAppend(events));
   const CommitQueue::Visit visit(queue_.get());
   Preparer preparer(options_, bases_.get());
   NIMBUS_ASSIGN_OR_RETURN(std::vector<Run> runs, preparer.Prepare(events));
   NIMBUS_ASSIGN_OR_RETURN(const Appended appended, queue_->Append(runs, options));
-  // A retry is answered with an earlier append, which held other bodies: then
-  // the writer placed none of these records.
-  const schema::fb::Record* first = schema::fb::GetRecord(runs.front().records.front().data());
-  if (first->envelope()->sequence() == appended.first) preparer.NoteDurable(runs, appended.first);
+  preparer.NoteWritten(runs, appended.first);
   return appended;
+}
+
+absl::Status Journal::AppendAsync(std::span<const schema::Event> events,
+                                  const AppendOptions& options,
+                                  std::function<void(absl::StatusOr<Appended>)> done) {
+  NIMBUS_RETURN_IF_ERROR(CheckAppend(events));
+  const CommitQueue::Visit visit(queue_.get());
+  const auto preparer = std::make_shared<Preparer>(options_, bases_.get());
+  NIMBUS_ASSIGN_OR_RETURN(std::vector<Run> runs, preparer->Prepare(events));
+  return queue_->AppendAsync(std::move(runs), options,
+                             [preparer, done = std::move(done)](
+                                 std::vector<Run> written, const absl::StatusOr<Appended>& result) {
+                               if (result.ok()) preparer->NoteWritten(written, result->first);
+                               done(result);
+                             });
+}
+
+absl::Status Journal::Flush() {
+  if (queue_ == nullptr) return absl::FailedPreconditionError("the journal is open read-only");
+  const CommitQueue::Visit visit(queue_.get());
+  return queue_->Flush();
+}
+
+absl::Status Journal::ApplyLog() {
+  if (queue_ == nullptr) return absl::FailedPreconditionError("the journal is open read-only");
+  const CommitQueue::Visit visit(queue_.get());
+  return queue_->Apply();
 }
 
 absl::StatusOr<Appended> Journal::Append(const schema::Event& event, const AppendOptions& options) {
@@ -78,42 +106,44 @@ absl::StatusOr<Appended> Journal::Append(const schema::Event& event, const Appen
 }
 
 absl::StatusOr<uint64_t> Journal::Size() const {
-  NIMBUS_ASSIGN_OR_RETURN(const lmdb::Transaction txn, environment_->BeginRead());
-  NIMBUS_ASSIGN_OR_RETURN(const Head head, environment_->ReadHead(txn));
-  return head.size();
+  NIMBUS_ASSIGN_OR_RETURN(const Snapshot snapshot, environment_->TakeSnapshot());
+  return snapshot.size();
 }
 
 absl::StatusOr<uint64_t> Journal::WaitForMore(uint64_t size, int64_t timeout_ms) const {
-  const absl::Time deadline = absl::Now() + absl::Milliseconds(timeout_ms);
-  const uint64_t wakes = signal_->wakes();
+  constexpr int64_t kForeverMs = int64_t{1000} * 3600 * 24 * 365;
+  const auto deadline = std::chrono::steady_clock::now() +
+                        std::chrono::milliseconds(std::min(timeout_ms, kForeverMs));
+  const WalState* state = environment_->wal().state();
+  const uint64_t wakes = wakes_.load();
   for (;;) {
-    uint64_t now = 0, seen = 0;
-    {
-      NIMBUS_ASSIGN_OR_RETURN(const lmdb::Transaction txn, environment_->BeginRead());
-      NIMBUS_ASSIGN_OR_RETURN(const Head head, environment_->ReadHead(txn));
-      now = head.size();
-      seen = txn.Id();
-    }
-    if (now > size) return now;
-    for (bool look_again = false; !look_again;) {
-      // Taken before looking, so that a commit in between ends the wait at once.
-      const uint64_t generation = signal_->generation();
-      const int64_t left_ms = absl::ToInt64Milliseconds(deadline - absl::Now());
-      if (left_ms <= 0 || signal_->wakes() != wakes) return Size();
-      // A commit is in the file a while before readers are let see it: its flush.
-      look_again = environment_->env().LastTransaction() != seen;
-      signal_->Wait(generation, std::min(left_ms, look_again ? kLookMs : kPollMs));
+    // Taken before looking, so that an append in between ends the wait at once.
+    const uint32_t ticket = state == nullptr ? 0 : state->ticket();
+    NIMBUS_ASSIGN_OR_RETURN(const uint64_t now, Size());
+    if (now > size || wakes_.load() != wakes) return now;
+    const int64_t left_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
+                                deadline - std::chrono::steady_clock::now())
+                                .count();
+    if (left_ms <= 0) return now;
+    if (state != nullptr) {
+      state->Wait(ticket, left_ms);
+    } else {
+      std::atomic<uint32_t> nobody = 0;
+      FutexWait(nobody, 0, std::min(left_ms, kPollMs) * 1'000'000, FutexScope::kProcess);
     }
   }
 }
 
-void Journal::Wake() { signal_->Wake(); }
+void Journal::Wake() {
+  ++wakes_;
+  if (environment_->wal().state() != nullptr) environment_->wal().state()->Wake();
+}
 
 absl::StatusOr<std::optional<EntityState>> Journal::FindEntity(schema::fb::EntityKind kind,
                                                                const schema::Uuid& id) const {
-  NIMBUS_ASSIGN_OR_RETURN(const lmdb::Transaction txn, environment_->BeginRead());
+  NIMBUS_ASSIGN_OR_RETURN(const Snapshot snapshot, environment_->TakeSnapshot());
   NIMBUS_ASSIGN_OR_RETURN(const std::optional<Entity> entity,
-                          journal::FindEntity(txn, environment_->tables().entity, kind, id));
+                          journal::FindEntity(environment_->TablesOf(snapshot), kind, id));
   if (!entity.has_value()) return std::optional<EntityState>();
   return std::optional<EntityState>(entity->state);
 }
@@ -134,28 +164,41 @@ absl::StatusOr<std::vector<schema::Uuid>> Journal::FindEntitiesByPrefix(schema::
     key[1 + i / 2] |= static_cast<uint8_t>(digit(prefix[i]) << (i % 2 == 0 ? 4 : 0));
   }
 
-  std::vector<schema::Uuid> ids;
-  NIMBUS_ASSIGN_OR_RETURN(const lmdb::Transaction txn, environment_->BeginRead());
+  std::set<schema::Uuid> ids;
+  // True while the key is one of those asked for.
+  const auto add = [&](std::span<const uint8_t> entry) {
+    if (entry.size() != key.size() || entry.front() != static_cast<uint8_t>(kind)) return false;
+    const std::span<const uint8_t> id = entry.subspan(1);
+    if (schema::ToHex(id).compare(0, prefix.size(), prefix) != 0) return false;
+    schema::Uuid found;
+    std::copy(id.begin(), id.end(), found.bytes.begin());
+    ids.insert(found);
+    return true;
+  };
+  NIMBUS_ASSIGN_OR_RETURN(const Snapshot snapshot, environment_->TakeSnapshot());
+  for (size_t i = 0; i < snapshot.overlay().count(); ++i) {
+    for (const WalChange& change : snapshot.overlay().entry(i).changes()) {
+      if (change.table == WalTable::kEntities) add(change.key);
+    }
+  }
   NIMBUS_ASSIGN_OR_RETURN(lmdb::Cursor cursor,
-                          txn.OpenCursor(environment_->tables().entity.entities));
+                          snapshot.txn().OpenCursor(environment_->tables().entity.entities));
   NIMBUS_ASSIGN_OR_RETURN(auto entry, cursor.AtOrAfter(key));
-  while (entry.has_value() && ids.size() < limit) {
-    NIMBUS_ASSIGN_OR_RETURN(const Entity entity, DecodeEntity(entry->key, entry->value));
-    if (entity.state.kind != kind) break;
-    if (schema::ToHex(entity.state.id.bytes).compare(0, prefix.size(), prefix) != 0) break;
-    ids.push_back(entity.state.id);
+  for (size_t taken = 0; entry.has_value() && taken < limit && add(entry->key); ++taken) {
     NIMBUS_ASSIGN_OR_RETURN(entry, cursor.Next());
   }
-  return ids;
+  std::vector<schema::Uuid> found(ids.begin(), ids.end());
+  if (found.size() > limit) found.resize(limit);
+  return found;
 }
 
 absl::StatusOr<std::optional<schema::Uuid>> Journal::FindName(schema::fb::EntityKind kind,
                                                               std::string_view scope,
                                                               std::string_view name) const {
-  NIMBUS_ASSIGN_OR_RETURN(const lmdb::Transaction txn, environment_->BeginRead());
+  NIMBUS_ASSIGN_OR_RETURN(const Snapshot snapshot, environment_->TakeSnapshot());
   NIMBUS_ASSIGN_OR_RETURN(
       std::optional<lmdb::View> value,
-      txn.Get(environment_->tables().entity.names, MakeNameKey(kind, scope, name)));
+      environment_->TablesOf(snapshot).Get(WalTable::kNames, MakeNameKey(kind, scope, name)));
   if (!value.has_value()) return std::optional<schema::Uuid>();
   schema::Uuid id;
   if (!TakeFixed(&*value, &id.bytes)) return absl::DataLossError("name table is malformed");
@@ -163,19 +206,20 @@ absl::StatusOr<std::optional<schema::Uuid>> Journal::FindName(schema::fb::Entity
 }
 
 absl::StatusOr<schema::Digest> Journal::LeafHash(uint64_t sequence) const {
-  NIMBUS_ASSIGN_OR_RETURN(const lmdb::Transaction txn, environment_->BeginRead());
-  NIMBUS_ASSIGN_OR_RETURN(const Frame frame, environment_->ReadFrame(txn, sequence));
+  NIMBUS_ASSIGN_OR_RETURN(const Snapshot snapshot, environment_->TakeSnapshot());
+  NIMBUS_ASSIGN_OR_RETURN(const Frame frame, environment_->ReadFrame(snapshot, sequence));
   return LeafHashOf(frame.record(sequence - frame.first_sequence()));
 }
 
 absl::StatusOr<Stat> Journal::GetStat() const {
-  NIMBUS_ASSIGN_OR_RETURN(const lmdb::Transaction txn, environment_->BeginRead());
-  NIMBUS_ASSIGN_OR_RETURN(const Head head, environment_->ReadHead(txn));
+  NIMBUS_ASSIGN_OR_RETURN(const Snapshot snapshot, environment_->TakeSnapshot());
+  const lmdb::Transaction& txn = snapshot.txn();
   const Tables& tables = environment_->tables();
+  NIMBUS_ASSIGN_OR_RETURN(const Frontier frontier, environment_->FrontierOf(snapshot));
   Stat stat{.journal_id = id(),
             .format = kFormatVersion,
-            .records = head.size(),
-            .root = head.frontier.Root()};
+            .records = snapshot.size(),
+            .root = frontier.Root()};
   NIMBUS_ASSIGN_OR_RETURN(const lmdb::TableStat frames, txn.Stat(tables.frames));
   NIMBUS_ASSIGN_OR_RETURN(const lmdb::TableStat chunks, txn.Stat(tables.chunks));
   NIMBUS_ASSIGN_OR_RETURN(const lmdb::TableStat tiles, txn.Stat(tables.tiles));
@@ -188,6 +232,8 @@ absl::StatusOr<Stat> Journal::GetStat() const {
   stat.entity_bytes = entities.bytes + names.bytes;
   stat.file_bytes = environment_->env().BytesAllocated();
   stat.bytes_used = stat.file_bytes - stat.bytes_free;
+  stat.log_records = snapshot.size() - snapshot.head().size();
+  stat.log_bytes = environment_->wal().FileBytes();
   return stat;
 }
 

@@ -69,35 +69,43 @@ absl::Status Preparer::Add(const schema::Event& event) {
 void Preparer::CloseRun() {
   if (run_.records.empty()) return;
   std::shared_ptr<const Bytes> plain;
-  if (run_.block.has_value()) {
+  if (run_.block.has_value() && plain_.size() < kPackableBytesMax) {
+    // The applier compresses it together with its neighbours.
+    run_.block->stored = std::exchange(plain_, {});
+  } else if (run_.block.has_value()) {
     plain = std::make_shared<const Bytes>(std::exchange(plain_, {}));
-    std::optional<Base> base;
-    if (!runs_.empty() && plains_.back() != nullptr) {
-      base = Base{.depth = runs_.back().block->depth, .bytes = plains_.back()};
-      run_.base_is_run_before = true;
-    } else {
-      base = bases_.ForNext(*chain_);
-    }
-    if (base.has_value() && base->depth >= kBlockDepthMax) base.reset();
-    Encoded encoded = EncodeStored(
-        *plain,
-        base.has_value() ? std::span<const uint8_t>(*base->bytes) : std::span<const uint8_t>(),
-        options_.compression_level);
-    run_.block->codec = encoded.codec;
-    run_.block->stored = std::move(encoded.bytes);
-    if (base.has_value() && encoded.codec != Codec::kRaw) {
-      run_.block->depth = static_cast<uint8_t>(base->depth + 1);
-      if (!run_.base_is_run_before) run_.base = base->sequence;
-    } else {
-      run_.base_is_run_before = false;
-    }
+    CompressBlock(*plain);
   }
   plains_.push_back(std::move(plain));
   runs_.push_back(std::exchange(run_, {}));
 }
 
-void Preparer::NoteDurable(std::span<const Run> runs, uint64_t first) {
+void Preparer::CompressBlock(const Bytes& plain) {
+  std::optional<Base> base;
+  if (!runs_.empty() && plains_.back() != nullptr) {
+    base = Base{.depth = runs_.back().block->depth, .bytes = plains_.back()};
+    run_.base_is_run_before = true;
+  } else {
+    base = bases_.ForNext(*chain_);
+  }
+  if (base.has_value() && base->depth >= kBlockDepthMax) base.reset();
+  Encoded encoded = EncodeStored(
+      plain, base.has_value() ? std::span<const uint8_t>(*base->bytes) : std::span<const uint8_t>(),
+      options_.compression_level);
+  run_.block->codec = encoded.codec;
+  run_.block->stored = std::move(encoded.bytes);
+  if (base.has_value() && encoded.codec != Codec::kRaw) {
+    run_.block->depth = static_cast<uint8_t>(base->depth + 1);
+    if (!run_.base_is_run_before) run_.base = base->sequence;
+  } else {
+    run_.base_is_run_before = false;
+  }
+}
+
+void Preparer::NoteWritten(std::span<const Run> runs, uint64_t first) {
   NIMBUS_CHECK(runs.size() == plains_.size());
+  const schema::fb::Record* record = schema::fb::GetRecord(runs.front().records.front().data());
+  if (record->envelope()->sequence() != first) return;
   for (size_t i = 0; i < runs.size(); first += runs[i].records.size(), ++i) {
     if (plains_[i] == nullptr) continue;
     bases_.Add(*chain_, Base{.sequence = first + runs[i].block->bodies.front().sequence,

@@ -38,21 +38,24 @@ class Preparer {
   // InvalidArgument names the event, by its index.
   absl::StatusOr<std::vector<Run>> Prepare(std::span<const schema::Event> events);
 
-  // Makes the blocks bases for later appends: they are durable, the first event
-  // at sequence `first`.
-  void NoteDurable(std::span<const Run> runs, uint64_t first);
+  // Makes the blocks bases for later appends: they are in the journal, the first
+  // event at sequence `first`. Not those of a retry that was answered with an
+  // earlier append, which held other bodies.
+  void NoteWritten(std::span<const Run> runs, uint64_t first);
 
  private:
   absl::Status Add(const schema::Event& event);
   void CloseRun();
+  void CompressBlock(const Bytes& plain);
 
   const Options& options_;
   BaseCache& bases_;
   std::optional<ChainKey> chain_;  // that of the first event with a body
   std::vector<Run> runs_;
-  Run run_;                                           // being filled
-  Bytes plain_;                                       // of its block
-  std::vector<std::shared_ptr<const Bytes>> plains_;  // of the blocks of runs_; null without
+  Run run_;      // being filled
+  Bytes plain_;  // of its block
+  std::vector<std::shared_ptr<const Bytes>>
+      plains_;  // of the blocks of runs_; null for none, or a small one
 };
 
 }  // namespace nimbus::journal

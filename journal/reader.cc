@@ -44,8 +44,8 @@ absl::Status Reader::Impl::FindFrame(uint64_t sequence) {
     std::rotate(frames_.begin(), held, held + 1);
     return absl::OkStatus();
   }
-  NIMBUS_ASSIGN_OR_RETURN(const lmdb::Transaction txn, environment_.BeginRead());
-  NIMBUS_ASSIGN_OR_RETURN(Frame frame, environment_.ReadFrame(txn, sequence));
+  NIMBUS_ASSIGN_OR_RETURN(const Snapshot snapshot, environment_.TakeSnapshot());
+  NIMBUS_ASSIGN_OR_RETURN(Frame frame, environment_.ReadFrame(snapshot, sequence));
   if (frames_.size() == kFramesKept) frames_.pop_back();
   frames_.insert(frames_.begin(), std::move(frame));
   return absl::OkStatus();

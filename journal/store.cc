@@ -47,12 +47,6 @@ class Descriptor {
   int descriptor_;
 };
 
-absl::Status SyncDirectory(const std::string& path) {
-  const Descriptor directory(path, O_RDONLY | O_DIRECTORY);
-  if (!directory.ok() || fsync(directory.get()) != 0) return StatusOfErrno(errno, path);
-  return absl::OkStatus();
-}
-
 // Writes and syncs a new file in one piece.
 absl::Status WriteFile(const std::string& path, std::string_view text) {
   const Descriptor file(path, O_WRONLY | O_CREAT | O_TRUNC);
@@ -111,6 +105,12 @@ absl::StatusOr<bool> HoldsOnlyUnfinishedStore(const std::string& path) {
 }
 
 }  // namespace
+
+absl::Status SyncDirectory(const std::string& path) {
+  const Descriptor directory(path, O_RDONLY | O_DIRECTORY);
+  if (!directory.ok() || fsync(directory.get()) != 0) return StatusOfErrno(errno, path);
+  return absl::OkStatus();
+}
 
 absl::Status StatusOfErrno(int error, const std::string& what) {
   const auto code = [&] {

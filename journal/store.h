@@ -12,6 +12,9 @@ namespace nimbus::journal {
 // The status of a failed system call; `what` is the path or the deed.
 absl::Status StatusOfErrno(int error, const std::string& what);
 
+// Puts on stable storage which names the directory holds.
+absl::Status SyncDirectory(const std::string& path);
+
 struct StoreLayout {
   std::string journal_directory;
   bool complete = true;  // false: CURRENT is still to be written

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "body_reader.h"
@@ -67,13 +68,20 @@ class Rebuilt {
   absl::Status FlushIfFull() { return pending_ < kPendingMax ? absl::OkStatus() : Flush(); }
 
   absl::Status Flush() {
-    if (changes_.has_value()) NIMBUS_RETURN_IF_ERROR(changes_->Write(&*txn_));
+    for (const TableChange& change : Pending()) {
+      NIMBUS_RETURN_IF_ERROR(txn_->Put(TableOf(tables_, change.table), change.key, change.value));
+    }
     changes_.reset();
     NIMBUS_RETURN_IF_ERROR(txn_->Commit());
     pending_ = 0;
     NIMBUS_RETURN_IF_ERROR(Begin());
-    changes_.emplace(*txn_, tables_);
+    changes_.emplace(TableReader(*txn_, tables_));
     return absl::OkStatus();
+  }
+
+  // What was changed since the last Flush.
+  std::vector<TableChange> Pending() const {
+    return changes_.has_value() ? changes_->Collect() : std::vector<TableChange>();
   }
 
   const lmdb::Transaction& txn() const { return *txn_; }
@@ -141,19 +149,21 @@ class Verifier {
   // OK when `status` was a reading that proved damage, which is noted.
   absl::Status Note(uint64_t sequence, const absl::Status& status);
 
-  absl::Status CheckUpTo(const lmdb::Transaction& txn, uint64_t size);
-  absl::Status CheckFrame(const lmdb::Transaction& txn, const Frame& frame);
-  absl::Status CheckRecord(const lmdb::Transaction& txn, uint64_t sequence,
-                           std::span<const uint8_t> bytes);
+  absl::StatusOr<Snapshot> ReadLmdb() const;
+  absl::Status CheckLog(const Snapshot& snapshot);
+  absl::Status CheckRecords(const Snapshot& lmdb, const Frame& frame);
+  absl::Status CheckUpTo(const Snapshot& lmdb, uint64_t size);
+  absl::Status CheckFrame(const Snapshot& lmdb, const Frame& frame);
+  absl::Status CheckRecord(const Snapshot& lmdb, uint64_t sequence, std::span<const uint8_t> bytes);
   absl::Status CheckPlacement(uint64_t sequence, const schema::fb::Record& record);
   absl::Status CheckBody(uint64_t sequence, const schema::fb::Envelope& envelope);
-  absl::Status CheckTile(const lmdb::Transaction& txn, uint8_t level, uint64_t index,
+  absl::Status CheckTile(const Snapshot& lmdb, uint8_t level, uint64_t index,
                          const std::vector<Hash>& hashes);
-  absl::Status AddLeaf(const lmdb::Transaction& txn, const Hash& leaf);
-  absl::Status CheckPartialTiles(const lmdb::Transaction& txn);
-  absl::Status CheckHead(const lmdb::Transaction& txn, const Head& head);
-  absl::Status CheckTables(const lmdb::Transaction& txn);
-  absl::Status CompareTables(const lmdb::Transaction& txn, lmdb::Table stored, lmdb::Table rebuilt,
+  absl::Status AddLeaf(const Snapshot& lmdb, const Hash& leaf);
+  absl::Status CheckPartialTiles(const Snapshot& lmdb);
+  absl::Status CheckHead(const Snapshot& lmdb, const Head& head);
+  absl::Status CheckTables(const Snapshot& lmdb);
+  absl::Status CompareTables(const Snapshot& lmdb, lmdb::Table stored, lmdb::Table rebuilt,
                              const char* name);
 
   const Environment& environment_;
@@ -166,6 +176,7 @@ class Verifier {
   uint64_t checksum_ = 0;
   uint64_t last_frame_ = 0;  // key of the last one checked
   uint64_t total_ = 0;
+  bool in_log_ = false;                    // beyond LMDB
   std::vector<std::vector<Hash>> levels_;  // the open tile of each level
 };
 
@@ -179,50 +190,88 @@ absl::Status Verifier::Note(uint64_t sequence, const absl::Status& status) {
   return absl::OkStatus();
 }
 
+// LMDB without the log.
+absl::StatusOr<Snapshot> Verifier::ReadLmdb() const {
+  NIMBUS_ASSIGN_OR_RETURN(lmdb::Transaction txn, environment_.BeginRead());
+  NIMBUS_ASSIGN_OR_RETURN(Head head, environment_.ReadHead(txn));
+  return Snapshot(std::move(txn), std::move(head), {});
+}
+
 absl::StatusOr<VerifyReport> Verifier::Run() {
   NIMBUS_RETURN_IF_ERROR(rebuilt_.Open(map_bytes_));
   {
-    // The bulk in one short transaction a frame, so that a long check of a live
-    // journal keeps no pages from being used again.
-    NIMBUS_ASSIGN_OR_RETURN(const lmdb::Transaction txn, environment_.BeginRead());
-    NIMBUS_ASSIGN_OR_RETURN(const Head head, environment_.ReadHead(txn));
-    total_ = head.size();
+    NIMBUS_ASSIGN_OR_RETURN(const Snapshot lmdb, ReadLmdb());
+    total_ = lmdb.size();
   }
+  // The bulk in one short transaction a frame, so that a long check of a live
+  // journal keeps no pages from being used again.
   while (report_.records < total_ && !IsFull()) {
-    NIMBUS_ASSIGN_OR_RETURN(const lmdb::Transaction txn, environment_.BeginRead());
+    NIMBUS_ASSIGN_OR_RETURN(const Snapshot lmdb, ReadLmdb());
     const uint64_t before = report_.records;
-    NIMBUS_RETURN_IF_ERROR(CheckUpTo(txn, before + 1));
+    NIMBUS_RETURN_IF_ERROR(CheckUpTo(lmdb, before + 1));
     if (options_.progress) options_.progress(report_.records, total_);
     if (report_.records == before) break;  // a frame that can't be read: noted
   }
   if (report_.records < total_) return std::move(report_);
 
-  // What the journal gained meanwhile, its head and its tables, in one view.
-  NIMBUS_ASSIGN_OR_RETURN(const lmdb::Transaction txn, environment_.BeginRead());
-  NIMBUS_ASSIGN_OR_RETURN(const Head head, environment_.ReadHead(txn));
-  NIMBUS_RETURN_IF_ERROR(CheckUpTo(txn, head.size()));
+  // What the journal gained meanwhile, its head, its tables and its log, in one view.
+  NIMBUS_ASSIGN_OR_RETURN(const Snapshot snapshot, environment_.TakeSnapshot());
+  NIMBUS_RETURN_IF_ERROR(CheckUpTo(snapshot, snapshot.head().size()));
   report_.root = frontier_.Root();
-  NIMBUS_RETURN_IF_ERROR(CheckHead(txn, head));
-  NIMBUS_RETURN_IF_ERROR(CheckPartialTiles(txn));
-  NIMBUS_RETURN_IF_ERROR(Note(report_.records, CheckTables(txn)));
+  NIMBUS_RETURN_IF_ERROR(CheckHead(snapshot, snapshot.head()));
+  NIMBUS_RETURN_IF_ERROR(CheckPartialTiles(snapshot));
+  NIMBUS_RETURN_IF_ERROR(Note(report_.records, CheckTables(snapshot)));
+  if (report_.holds()) NIMBUS_RETURN_IF_ERROR(CheckLog(snapshot));
   return std::move(report_);
 }
 
-absl::Status Verifier::CheckUpTo(const lmdb::Transaction& txn, uint64_t size) {
+// What is not in LMDB yet: its entries prove themselves and each other; here,
+// that their records and table entries are what the rules make of them.
+absl::Status Verifier::CheckLog(const Snapshot& snapshot) {
+  in_log_ = true;
+  const WalOverlay& log = snapshot.overlay();
+  std::set<std::pair<WalTable, Bytes>> changed;
+  for (size_t i = 0; i < log.count() && !IsFull(); ++i) {
+    for (const WalFrame& value : log.entry(i).frames()) {
+      const absl::StatusOr<Frame> frame = Frame::Decode(value.value);
+      if (!frame.ok()) return Note(value.first_sequence, frame.status());
+      NIMBUS_RETURN_IF_ERROR(CheckRecords(snapshot, *frame));
+    }
+    for (const WalChange& change : log.entry(i).changes()) {
+      changed.emplace(change.table, Bytes(change.key.begin(), change.key.end()));
+    }
+  }
+  report_.root = frontier_.Root();
+  const std::vector<TableChange> expected = rebuilt_.Pending();
+  for (const TableChange& change : expected) {
+    const auto found = log.FindChange(change.table, change.key);
+    changed.erase({change.table, change.key});
+    if (found.has_value() &&
+        SameEntry({.key = change.key, .value = *found}, {.key = change.key, .value = change.value},
+                  change.table == WalTable::kEntities)) {
+      continue;
+    }
+    Find(report_.records, "the log's table entries do not follow from its records");
+  }
+  if (!changed.empty()) Find(report_.records, "the log changes what its records do not");
+  return absl::OkStatus();
+}
+
+absl::Status Verifier::CheckUpTo(const Snapshot& lmdb, uint64_t size) {
   while (report_.records < size && !IsFull()) {
-    const absl::StatusOr<Frame> frame = environment_.ReadFrame(txn, report_.records);
+    const absl::StatusOr<Frame> frame = environment_.ReadFrame(lmdb, report_.records);
     if (!frame.ok()) {
       NIMBUS_RETURN_IF_ERROR(Note(report_.records, frame.status()));
       return absl::OkStatus();
     }
     const uint64_t before = report_.records;
-    NIMBUS_RETURN_IF_ERROR(CheckFrame(txn, *frame));
+    NIMBUS_RETURN_IF_ERROR(CheckFrame(lmdb, *frame));
     if (report_.records == before) return absl::OkStatus();  // noted
   }
   return absl::OkStatus();
 }
 
-absl::Status Verifier::CheckFrame(const lmdb::Transaction& txn, const Frame& frame) {
+absl::Status Verifier::CheckFrame(const Snapshot& lmdb, const Frame& frame) {
   if (frame.header().previous_checksum != checksum_) {
     Find(frame.first_sequence(), "the frame does not follow the one before it");
   }
@@ -232,23 +281,27 @@ absl::Status Verifier::CheckFrame(const lmdb::Transaction& txn, const Frame& fra
   }
   // Readers find a record by the last key at or before it; that must be here.
   NIMBUS_ASSIGN_OR_RETURN(const uint64_t key,
-                          environment_.FindFrameKey(txn, frame.end_sequence() - 1));
+                          environment_.FindFrameKey(lmdb.txn(), frame.end_sequence() - 1));
   if (key != frame.first_sequence()) {
     Find(key, fmt::format("another frame begins within that of record {}", frame.first_sequence()));
   }
   checksum_ = frame.header().checksum;
   last_frame_ = frame.first_sequence();
+  return CheckRecords(lmdb, frame);
+}
+
+absl::Status Verifier::CheckRecords(const Snapshot& lmdb, const Frame& frame) {
   for (uint64_t sequence = frame.first_sequence(); sequence < frame.end_sequence(); ++sequence) {
     NIMBUS_RETURN_IF_ERROR(
-        CheckRecord(txn, sequence, frame.record(sequence - frame.first_sequence())));
+        CheckRecord(lmdb, sequence, frame.record(sequence - frame.first_sequence())));
     ++report_.records;
   }
   return absl::OkStatus();
 }
 
-absl::Status Verifier::CheckRecord(const lmdb::Transaction& txn, uint64_t sequence,
+absl::Status Verifier::CheckRecord(const Snapshot& lmdb, uint64_t sequence,
                                    std::span<const uint8_t> bytes) {
-  NIMBUS_RETURN_IF_ERROR(AddLeaf(txn, LeafHashOf(bytes)));
+  NIMBUS_RETURN_IF_ERROR(AddLeaf(lmdb, LeafHashOf(bytes)));
   const absl::StatusOr<const schema::fb::Record*> record = schema::VerifyRecord(bytes);
   if (!record.ok()) return Note(sequence, record.status());
   const schema::fb::Envelope& envelope = *(*record)->envelope();
@@ -261,7 +314,7 @@ absl::Status Verifier::CheckRecord(const lmdb::Transaction& txn, uint64_t sequen
 
 absl::Status Verifier::CheckPlacement(uint64_t sequence, const schema::fb::Record& record) {
   const schema::fb::Envelope& envelope = *record.envelope();
-  NIMBUS_RETURN_IF_ERROR(rebuilt_.FlushIfFull());
+  if (!in_log_) NIMBUS_RETURN_IF_ERROR(rebuilt_.FlushIfFull());
   const absl::StatusOr<Placement> placement = rebuilt_.Apply(record, sequence);
   if (!placement.ok()) {
     if (!IsRefusal(placement.status())) return placement.status();
@@ -297,9 +350,9 @@ absl::Status Verifier::CheckBody(uint64_t sequence, const schema::fb::Envelope& 
   return Note(sequence, schema::VerifyBody(body.bytes).status());
 }
 
-absl::Status Verifier::CheckTile(const lmdb::Transaction& txn, uint8_t level, uint64_t index,
+absl::Status Verifier::CheckTile(const Snapshot& lmdb, uint8_t level, uint64_t index,
                                  const std::vector<Hash>& hashes) {
-  const auto found = txn.Get(environment_.tables().tiles, MakeTileKey(level, index));
+  const auto found = lmdb.txn().Get(environment_.tables().tiles, MakeTileKey(level, index));
   if (!found.ok()) return Note(report_.records, found.status());
   const std::optional<lmdb::View>& stored = *found;
   const size_t bytes = hashes.size() * sizeof(Hash);
@@ -311,7 +364,7 @@ absl::Status Verifier::CheckTile(const lmdb::Transaction& txn, uint8_t level, ui
   return absl::OkStatus();
 }
 
-absl::Status Verifier::AddLeaf(const lmdb::Transaction& txn, const Hash& leaf) {
+absl::Status Verifier::AddLeaf(const Snapshot& lmdb, const Hash& leaf) {
   frontier_.Append(leaf);
   Hash hash = leaf;
   uint64_t position = report_.records;
@@ -319,32 +372,32 @@ absl::Status Verifier::AddLeaf(const lmdb::Transaction& txn, const Hash& leaf) {
     if (levels_.size() == level) levels_.emplace_back();
     levels_[level].push_back(hash);
     if (levels_[level].size() < kTileHashes) return absl::OkStatus();
-    if (level > 0) {
+    if (level > 0 && !in_log_) {
       NIMBUS_RETURN_IF_ERROR(
-          CheckTile(txn, static_cast<uint8_t>(level), position / kTileHashes, levels_[level]));
+          CheckTile(lmdb, static_cast<uint8_t>(level), position / kTileHashes, levels_[level]));
     }
     hash = CompleteRoot(levels_[level]);
     levels_[level].clear();
   }
 }
 
-absl::Status Verifier::CheckPartialTiles(const lmdb::Transaction& txn) {
+absl::Status Verifier::CheckPartialTiles(const Snapshot& lmdb) {
   uint64_t width = report_.records / kTileHashes;
   for (size_t level = 1; level < levels_.size(); ++level, width /= kTileHashes) {
     if (levels_[level].empty()) continue;
     NIMBUS_RETURN_IF_ERROR(
-        CheckTile(txn, static_cast<uint8_t>(level), width / kTileHashes, levels_[level]));
+        CheckTile(lmdb, static_cast<uint8_t>(level), width / kTileHashes, levels_[level]));
   }
   return absl::OkStatus();
 }
 
-absl::Status Verifier::CheckHead(const lmdb::Transaction& txn, const Head& head) {
+absl::Status Verifier::CheckHead(const Snapshot& lmdb, const Head& head) {
   if (report_.records < head.size()) return absl::OkStatus();  // noted where it broke off
   if (report_.records > head.size()) {
     Find(head.size(), fmt::format("the head counts {} records, the frames hold {}", head.size(),
                                   report_.records));
   }
-  NIMBUS_ASSIGN_OR_RETURN(const uint64_t last, environment_.FindFrameKey(txn, UINT64_MAX));
+  NIMBUS_ASSIGN_OR_RETURN(const uint64_t last, environment_.FindFrameKey(lmdb.txn(), UINT64_MAX));
   if (last != last_frame_) Find(last, "a frame beyond the end of the journal");
   if (report_.root != head.frontier.Root()) {
     Find(head.size(), "the recomputed root is not the one the journal keeps");
@@ -355,18 +408,18 @@ absl::Status Verifier::CheckHead(const lmdb::Transaction& txn, const Head& head)
   return absl::OkStatus();
 }
 
-absl::Status Verifier::CheckTables(const lmdb::Transaction& txn) {
+absl::Status Verifier::CheckTables(const Snapshot& lmdb) {
   if (!report_.holds()) return absl::OkStatus();  // what follows from it would only repeat it
   NIMBUS_RETURN_IF_ERROR(rebuilt_.Flush());
-  NIMBUS_RETURN_IF_ERROR(CompareTables(txn, environment_.tables().entity.entities,
+  NIMBUS_RETURN_IF_ERROR(CompareTables(lmdb, environment_.tables().entity.entities,
                                        rebuilt_.tables().entities, "entity"));
-  return CompareTables(txn, environment_.tables().entity.names, rebuilt_.tables().names, "name");
+  return CompareTables(lmdb, environment_.tables().entity.names, rebuilt_.tables().names, "name");
 }
 
-absl::Status Verifier::CompareTables(const lmdb::Transaction& txn, lmdb::Table stored,
-                                     lmdb::Table rebuilt, const char* name) {
+absl::Status Verifier::CompareTables(const Snapshot& lmdb, lmdb::Table stored, lmdb::Table rebuilt,
+                                     const char* name) {
   const bool is_entity = stored.handle == environment_.tables().entity.entities.handle;
-  NIMBUS_ASSIGN_OR_RETURN(lmdb::Cursor left, txn.OpenCursor(stored));
+  NIMBUS_ASSIGN_OR_RETURN(lmdb::Cursor left, lmdb.txn().OpenCursor(stored));
   NIMBUS_ASSIGN_OR_RETURN(lmdb::Cursor right, rebuilt_.txn().OpenCursor(rebuilt));
   NIMBUS_ASSIGN_OR_RETURN(auto a, left.First());
   NIMBUS_ASSIGN_OR_RETURN(auto b, right.First());

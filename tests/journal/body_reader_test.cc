@@ -10,11 +10,12 @@
 namespace nimbus::journal {
 namespace {
 
-// Text that does not compress alone, and repeats all that came before it.
+// Text that does not compress alone, and repeats all that came before it. Too
+// long from the start to be packed with its neighbours.
 class GrowingText {
  public:
   std::string Next() {
-    for (int i = 0; i < 8; ++i) {
+    for (int i = 0; i < 8 || text_.size() < kPackableBytesMax; ++i) {
       x_ = x_ * 6364136223846793005u + 1442695040888963407u;
       text_ += fmt::format("{:016x}", x_);
     }

@@ -162,7 +162,7 @@ TEST(BodyFrameTest, GivesBackEveryBlock) {
   const std::optional<uint64_t> bases[] = {std::nullopt, 12, 1003, std::nullopt};
   for (size_t i = 0; i < 4; ++i) {
     EXPECT_EQ(builder.IsFull(), i == 3);
-    builder.Add(firsts[i], bases[i], blocks[i]);
+    builder.Add(PlaceBlock(blocks[i], firsts[i], bases[i]));
   }
   const Bytes frame = builder.Finish();
   absl::StatusOr<std::vector<BlockEntry>> parsed = ParseBodyFrame(frame, 1000);
@@ -186,14 +186,14 @@ TEST(BodyFrameTest, GivesBackEveryBlock) {
 
 TEST(BodyFrameTest, RefusesABaseThatIsNotEarlier) {
   BodyFrameBuilder builder(10);
-  EXPECT_DEATH(builder.Add(9, std::nullopt, BlockOf({1})), "first_sequence");
-  EXPECT_DEATH(builder.Add(11, 11, BlockOf({1})), "base");
+  EXPECT_DEATH(builder.Add(PlaceBlock(BlockOf({1}), 9, std::nullopt)), "first_sequence");
+  EXPECT_DEATH(builder.Add(PlaceBlock(BlockOf({1}), 11, 11)), "base");
 }
 
 TEST(BodyFrameTest, RefusesTruncationAtEveryLengthAndTrailingBytes) {
   BodyFrameBuilder builder(10);
-  builder.Add(10, std::nullopt, BlockOf({30, 5}));
-  builder.Add(12, 10, BlockOf({200}));
+  builder.Add(PlaceBlock(BlockOf({30, 5}), 10, std::nullopt));
+  builder.Add(PlaceBlock(BlockOf({200}), 12, 10));
   Bytes frame = builder.Finish();
   for (size_t size = 0; size < frame.size(); ++size) {
     EXPECT_THAT(ParseBodyFrame(std::span(frame).first(size), 10), StatusIs(Code::kDataLoss))
@@ -206,8 +206,8 @@ TEST(BodyFrameTest, RefusesTruncationAtEveryLengthAndTrailingBytes) {
 TEST(BodyFrameTest, RefusesBlocksOutOfOrder) {
   for (const uint64_t second : {11, 12}) {
     BodyFrameBuilder builder(10);
-    builder.Add(12, std::nullopt, BlockOf({5}));
-    builder.Add(second, std::nullopt, BlockOf({5}));
+    builder.Add(PlaceBlock(BlockOf({5}), 12, std::nullopt));
+    builder.Add(PlaceBlock(BlockOf({5}), second, std::nullopt));
     EXPECT_THAT(ParseBodyFrame(builder.Finish(), 10), StatusIs(Code::kDataLoss)) << second;
   }
 }
@@ -215,7 +215,7 @@ TEST(BodyFrameTest, RefusesBlocksOutOfOrder) {
 TEST(BodyFrameTest, HoldsBasesAndDepthsToTheirLimits) {
   const auto parsed = [](uint64_t base, uint8_t depth) {
     BodyFrameBuilder builder(10);
-    builder.Add(10, base, BlockOf({30}, depth));
+    builder.Add(PlaceBlock(BlockOf({30}, depth), 10, base));
     return ParseBodyFrame(builder.Finish(), 10);
   };
   EXPECT_THAT(parsed(0, 1), IsOk());
@@ -225,7 +225,7 @@ TEST(BodyFrameTest, HoldsBasesAndDepthsToTheirLimits) {
 
 TEST(BodyFrameTest, RefusesEntriesThatLie) {
   BodyFrameBuilder builder(10);
-  builder.Add(10, std::nullopt, BlockOf({30}));
+  builder.Add(PlaceBlock(BlockOf({30}), 10, std::nullopt));
   const Bytes frame = builder.Finish();
   // magic, count, bytes of entries; distance to base, stored bytes, codec, depth, number of
   // bodies; delta, plain bytes, nonce.

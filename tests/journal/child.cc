@@ -6,7 +6,7 @@
 //   journal_child fill STORE BODY_BYTES        appends until one is refused; "ok …" as above
 //   journal_child create STORE                 "journal ID"
 //   journal_child read STORE                   "record SEQUENCE LEAF_HASH BODY_HASH", read-only
-//   journal_child hold STORE                   "held" in a write transaction, until killed
+//   journal_child hold STORE                   "held" with the tenure, until killed
 //   journal_child readers DIRECTORY COUNT      "held" in COUNT read transactions, until killed
 //
 // Exits with 0, or with the code of the absl::Status, printed after "error".
@@ -28,6 +28,7 @@
 #include "nimbus/journal/reader.h"
 #include "nimbus/schema/check.h"
 #include "nimbus/schema/status.h"
+#include "tenure.h"
 
 namespace nimbus::journal {
 namespace {
@@ -131,6 +132,8 @@ absl::Status Read(const std::string& store) {
 absl::Status Hold(const std::string& store) {
   NIMBUS_ASSIGN_OR_RETURN(const std::unique_ptr<Environment> environment,
                           Environment::Open(store, {}));
+  NIMBUS_ASSIGN_OR_RETURN(const std::unique_ptr<Tenure> tenure, Tenure::Open(*environment));
+  NIMBUS_RETURN_IF_ERROR(tenure->Take());
   NIMBUS_ASSIGN_OR_RETURN(lmdb::Transaction txn, environment->BeginWrite());
   NIMBUS_RETURN_IF_ERROR(environment->WriteHead(&txn, Head{}));  // must not be seen
   Print("held\n");

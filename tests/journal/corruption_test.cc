@@ -38,6 +38,10 @@ class CorruptionTest : public JournalTest {
     MakeContent();
     journal_.reset();
     data_ = *test::ReadFile(Data());
+    for (const char* name : {"wal", "wal.state"}) {
+      others_.emplace_back(Data().parent_path() / name,
+                           *test::ReadFile(Data().parent_path() / name));
+    }
     const test::Finished run = *RunChild({"read", store()});
     ASSERT_EQ(run.exit_code, 0) << run.out;
     known_ = Lines(run.out);
@@ -48,9 +52,11 @@ class CorruptionTest : public JournalTest {
     ASSERT_THAT(journal_->Append(SessionStarted(session_)), IsOk());
     for (uint64_t n = 0; n < 40; ++n) {
       ASSERT_THAT(journal_->Append(SessionUpdated(session_, n)), IsOk());
+      ASSERT_THAT(journal_->ApplyLog(), IsOk());
       std::vector<Event> entries(n % 20 + 1);
       for (Event& entry : entries) entry = SessionUpdated(session_, n);
       ASSERT_THAT(journal_->Append(entries), IsOk());
+      ASSERT_THAT(journal_->ApplyLog(), IsOk());
     }
     small_bytes_ = fs::file_size(Data());
     Event large = SessionUpdated(session_, 0);
@@ -60,6 +66,12 @@ class CorruptionTest : public JournalTest {
     }
     ASSERT_THAT(journal_->Append(large), IsOk());
     size_ = *journal_->Size();
+  }
+  // The store as it was closed, but for its data.
+  bool Restore(const std::string& data) const {
+    return std::ranges::all_of(others_,
+                               [](const auto& o) { return test::WriteFile(o.first, o.second); }) &&
+           test::WriteFile(Data(), data);
   }
   fs::path Data() const { return fs::path(store()) / "journal-1" / "data.mdb"; }
 
@@ -120,6 +132,7 @@ class CorruptionTest : public JournalTest {
 
   std::mt19937_64 random_;
   std::string data_;
+  std::vector<std::pair<fs::path, std::string>> others_;
   std::vector<std::string> known_;
   uint64_t size_ = 0;
   size_t small_bytes_ = 0;  // data.mdb before the large body, which comes last
@@ -152,7 +165,7 @@ TEST_F(CorruptionTest, IsFoundOrWithoutEffectWhereverItIs) {
                         offset / kPageBytes * kPageBytes, kPageBytes);
         break;
     }
-    ASSERT_TRUE(test::WriteFile(Data(), damaged));
+    ASSERT_TRUE(Restore(damaged));
     absl::StatusOr<test::Finished> run = RunChild({"read", store()});
     ASSERT_THAT(run, IsOk()) << damage << ": LMDB or we hang";
     ExpectHonest(*run, damage);
@@ -176,7 +189,7 @@ TEST_F(CorruptionTest, WithinOurOwnValuesIsFoundAndKillsNobody) {
     const size_t offset = begin + Random(size);
     damaged[offset] = static_cast<char>(damaged[offset] ^ (1 << Random(8)));
     const std::string damage = fmt::format("bit flipped at {}", offset);
-    ASSERT_TRUE(test::WriteFile(Data(), damaged));
+    ASSERT_TRUE(Restore(damaged));
     absl::StatusOr<test::Finished> run = RunChild({"read", store()});
     ASSERT_THAT(run, IsOk()) << damage;
     EXPECT_EQ(run->signal, 0) << damage << run->err;
@@ -202,7 +215,7 @@ TEST_F(CorruptionTest, ACutOffFileIsFoundAndKillsNobody) {
   for (int round = 0; round < 20 && !HasFailure(); ++round) {
     const size_t size = Random(round % 2 == 0 ? data_.size() : small_bytes_);
     const std::string damage = fmt::format("cut off at {}", size);
-    ASSERT_TRUE(test::WriteFile(Data(), data_.substr(0, size)));
+    ASSERT_TRUE(Restore(data_.substr(0, size)));
     NIMBUS_ASSERT_OK_AND_ASSIGN(const test::Finished run, RunChild({"read", store()}));
     EXPECT_EQ(run.exit_code, static_cast<int>(Code::kDataLoss)) << damage << run.out << run.signal;
     EXPECT_THAT(run.out, HasSubstr("data.mdb")) << damage;

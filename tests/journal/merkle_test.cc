@@ -71,12 +71,13 @@ TEST(MerkleTest, TheFrontierAgreesWithTheDefinitionAtEverySize) {
 void ExpectTilesAgree(const std::string& store) {
   absl::StatusOr<std::unique_ptr<Environment>> environment = Environment::Open(store, {});
   ASSERT_THAT(environment, IsOk());
-  absl::StatusOr<lmdb::Transaction> txn = (*environment)->BeginRead();
-  ASSERT_THAT(txn, IsOk());
-  const Head head = *(*environment)->ReadHead(*txn);
+  absl::StatusOr<Snapshot> snapshot = (*environment)->TakeSnapshot();
+  ASSERT_THAT(snapshot, IsOk());
+  const lmdb::Transaction* txn = &snapshot->txn();
+  const Head& head = snapshot->head();
   std::vector<Hash> leaves;
   while (leaves.size() < head.size()) {
-    absl::StatusOr<Frame> frame = (*environment)->ReadFrame(*txn, leaves.size());
+    absl::StatusOr<Frame> frame = (*environment)->ReadFrame(*snapshot, leaves.size());
     ASSERT_THAT(frame, IsOk());
     for (uint64_t i = 0; i < frame->end_sequence() - frame->first_sequence(); ++i) {
       leaves.push_back(LeafHashOf(frame->record(i)));
@@ -168,7 +169,7 @@ TEST_F(TilesTest, StayRightAfterAGroupThatFailed) {
   Open(options);
   GrowTo(250);
   Event large = SessionUpdated(session_, 0);
-  for (uint64_t x = 1; large.body.description.size() < 2'000'000;) {
+  for (uint64_t x = 1; large.body.description.size() < 4'000'000;) {
     x = x * 6364136223846793005u + 1442695040888963407u;
     large.body.description += fmt::format("{:016x}", x);
   }

@@ -14,8 +14,10 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -33,7 +35,6 @@ namespace nimbus::journal {
 class BaseCache;
 class CommitQueue;
 class Environment;
-class SizeSignal;
 
 struct Options {
   bool create = true;      // make the store when the directory has none
@@ -51,6 +52,13 @@ struct Options {
 
 using AppendId = std::array<uint8_t, 16>;
 
+// When Append returns.
+enum class Durability : uint8_t {
+  kDurable,  // once the events are on stable storage
+  kRelaxed,  // once they are written to the log file: they survive this process in
+             // any case, and may be lost in a power cut within the next 100 ms
+};
+
 struct AppendOptions {
   // The stream of the first event must be at this version: 0 says it must not
   // exist yet. Otherwise Aborted.
@@ -59,12 +67,14 @@ struct AppendOptions {
   // event accepted, Append returns that append's result again and checks and
   // writes nothing.
   std::optional<AppendId> append_id;
+  Durability durability = Durability::kDurable;
 };
 
 struct Appended {
   uint64_t first = 0;  // sequence of the first event; the others follow without gaps
   uint64_t count = 0;
   uint64_t version = 0;  // of the first event's stream after this append
+  bool durable = false;  // on stable storage by now; always, unless relaxed
 };
 
 struct EntityState {
@@ -93,7 +103,9 @@ struct Stat {
   uint64_t file_bytes = 0;   // size of data.mdb
   uint64_t frame_bytes = 0;  // records and bodies
   uint64_t tile_bytes = 0, entity_bytes = 0;
-  schema::Digest root{};  // Merkle root over all records
+  uint64_t log_records = 0;  // of `records`, those that are only in the write-ahead log yet
+  uint64_t log_bytes = 0;    // size of that file
+  schema::Digest root{};     // Merkle root over all records
 };
 
 class Journal {
@@ -110,7 +122,8 @@ class Journal {
 
   // Appends all events or none, in order, and returns when they are on stable
   // storage: visible to readers of this process at once, of other processes
-  // within 10 ms. Blocks while the queue is full.
+  // within 10 ms. Relaxed ones become visible when they are durable. Blocks while
+  // the queue is full.
   //
   // Nothing was written: Aborted (stream not at expected_version), NotFound /
   // AlreadyExists / FailedPrecondition (an entity rule, see entities.h),
@@ -126,12 +139,31 @@ class Journal {
                                   const AppendOptions& options = {});
   absl::StatusOr<Appended> Append(const schema::Event& event, const AppendOptions& options = {});
 
-  // Number of records, of all processes.
+  // The same without waiting: checks and encodes the events on this thread, then
+  // queues them (blocks while the queue is full) and returns. An error: they are
+  // not queued, and `done` is not called. Else `done` is called once, by a thread
+  // of the journal or of another caller, with what Append would return. It must be
+  // quick and must not append. Events of appends queued by one thread get their
+  // sequences in that order; `done` may be called in another. Closing the journal
+  // waits until all have been called.
+  absl::Status AppendAsync(std::span<const schema::Event> events, const AppendOptions& options,
+                           std::function<void(absl::StatusOr<Appended>)> done);
+
+  // Returns when all that was appended before, by this process, is on stable
+  // storage: relaxed appends, too. DataLoss as from Append.
+  absl::Status Flush();
+
+  // Moves what the write-ahead log holds into LMDB. Happens by itself as the log
+  // fills, and when the journal is closed.
+  absl::Status ApplyLog();
+
+  // Number of records on stable storage, of all processes.
   absl::StatusOr<uint64_t> Size() const;
 
-  // Returns Size() once it exceeds `size`, or after `timeout_ms`. Notices the
-  // appends of this process at once, of others within 10 ms. `Wake` ends all
-  // waits early (for shutting down).
+  // Returns Size() once it exceeds `size`, or after `timeout_ms`. Sleeps until
+  // then, without looking now and again, and is woken by appends of any process
+  // (within 10 ms where it may not map wal.state). `Wake` ends all waits of this
+  // process early (for shutting down).
   absl::StatusOr<uint64_t> WaitForMore(uint64_t size, int64_t timeout_ms) const;
   void Wake();
 
@@ -159,13 +191,14 @@ class Journal {
   friend class Reader;
   friend class Verifier;
   Journal(std::unique_ptr<Environment> environment, const Options& options);
+  absl::Status CheckAppend(std::span<const schema::Event> events) const;
 
   // All constant after construction; each has its own lock.
   const Options options_;
   const std::unique_ptr<Environment> environment_;
   const std::unique_ptr<BaseCache> bases_;
-  const std::unique_ptr<SizeSignal> signal_;
-  const std::unique_ptr<CommitQueue> queue_;  // null when read-only
+  std::unique_ptr<CommitQueue> queue_;  // null when read-only
+  std::atomic<uint64_t> wakes_ = 0;
 };
 
 }  // namespace nimbus::journal

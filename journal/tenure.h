@@ -1,0 +1,53 @@
+// The right to write: to the log, and to LMDB once it is made. A process takes it
+// when it has something to append, keeps it while it is busy, and gives it up
+// when another process waits for it or there is nothing to do.
+//
+//   NIMBUS_RETURN_IF_ERROR(tenure.Take());     // waits its turn
+//   … environment.TakeWriterSnapshot(), wal().Write(…) …
+//   if (tenure.IsWanted()) tenure.End();
+//
+// Two lock files make it fair: writer.lock is held for as long as the tenure,
+// turn.lock only while waiting for it. So whoever waits is next, and the holder
+// can see that somebody does.
+#pragma once
+
+#include <atomic>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "environment.h"
+#include "file_lock.h"
+
+namespace nimbus::journal {
+
+// One thread at a time.
+class Tenure {
+ public:
+  static absl::StatusOr<std::unique_ptr<Tenure>> Open(const Environment& environment);
+  ~Tenure();
+
+  // Waits for it, unless it is held, and takes in what others have written.
+  // ResourceExhausted when there is no room for a log; DataLoss when the log is
+  // damaged.
+  absl::Status Take();
+  // Without waiting; false when another process has it.
+  absl::StatusOr<bool> TryTake();
+  bool held() const { return held_.load(std::memory_order_acquire); }  // any thread
+  bool IsWanted();                                                     // by another process
+  void End();
+
+ private:
+  Tenure(const Environment& environment, std::unique_ptr<LockFile> turn,
+         std::unique_ptr<LockFile> writer)
+      : environment_(environment), turn_(std::move(turn)), writer_(std::move(writer)) {}
+  absl::Status Begin();
+  absl::Status TakeIn();
+
+  const Environment& environment_;
+  const std::unique_ptr<LockFile> turn_;
+  const std::unique_ptr<LockFile> writer_;
+  std::atomic<bool> held_ = false;
+};
+
+}  // namespace nimbus::journal

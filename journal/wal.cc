@@ -1,0 +1,390 @@
+#include "wal.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "nimbus/schema/check.h"
+#include "nimbus/schema/status.h"
+#include "store.h"
+
+namespace nimbus::journal {
+namespace {
+
+using schema::Error;
+using Code = absl::StatusCode;
+
+off_t PlaceOf(int half, size_t offset) {
+  return static_cast<off_t>(static_cast<size_t>(half) * kWalHalfBytes + offset);
+}
+
+// Up to `size` bytes of the file; fewer where it ends or can't be read, which
+// leaves an entry that does not prove itself.
+Bytes ReadAt(int file, off_t place, size_t size) {
+  Bytes bytes(size);
+  size_t done = 0;
+  while (done < size) {
+    const ssize_t got =
+        pread(file, bytes.data() + done, size - done, place + static_cast<off_t>(done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) break;
+    done += static_cast<size_t>(got);
+  }
+  bytes.resize(done);
+  return bytes;
+}
+
+absl::Status WriteAt(int file, off_t place, std::span<const uint8_t> bytes,
+                     const std::string& path) {
+  while (!bytes.empty()) {
+    const ssize_t put = pwrite(file, bytes.data(), bytes.size(), place);
+    if (put < 0 && errno == EINTR) continue;
+    if (put <= 0) return StatusOfErrno(put < 0 ? errno : ENOSPC, path);
+    bytes = bytes.subspan(static_cast<size_t>(put));
+    place += put;
+  }
+  return absl::OkStatus();
+}
+
+// Zeros, written: to allocate is not enough, since a flush would have to note
+// which blocks have been written to.
+absl::Status FillWithZeros(int file, const std::string& path) {
+  const Bytes zeros(256 * 1024);
+  for (size_t done = 0; done < kWalBytes; done += zeros.size()) {
+    NIMBUS_RETURN_IF_ERROR(WriteAt(file, static_cast<off_t>(done), zeros, path));
+  }
+  if (fsync(file) != 0) return StatusOfErrno(errno, path);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Wal>> Wal::Open(const std::string& directory,
+                                               const schema::Uuid& journal, bool read_only) {
+  std::unique_ptr<Wal> wal(new Wal(directory + "/wal", journal, read_only));
+  NIMBUS_ASSIGN_OR_RETURN(wal->state_, WalState::Open(directory, journal, read_only));
+  const schema::MutexLock lock(&wal->mu_);
+  wal->older_ = std::make_shared<WalSegment>();
+  wal->newer_ = std::make_shared<WalSegment>();
+  NIMBUS_RETURN_IF_ERROR(wal->OpenFile());
+  return wal;
+}
+
+Wal::~Wal() {
+  const schema::MutexLock lock(&mu_);
+  if (file_ >= 0) close(file_);
+}
+
+absl::Status Wal::OpenFile() {
+  if (file_ >= 0) return absl::OkStatus();
+  const int file = open(path_.c_str(), (read_only_ ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+  if (file < 0) return errno == ENOENT ? absl::OkStatus() : StatusOfErrno(errno, path_);
+  file_ = file;
+  return absl::OkStatus();
+}
+
+absl::Status Wal::Create() {
+  const schema::MutexLock lock(&mu_);
+  NIMBUS_RETURN_IF_ERROR(OpenFile());
+  if (file_ >= 0) return absl::OkStatus();
+  const std::string written = path_ + ".new";
+  const int file = open(written.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (file < 0) return StatusOfErrno(errno, written);
+  absl::Status status = FillWithZeros(file, written);
+  if (status.ok() && rename(written.c_str(), path_.c_str()) != 0) {
+    status = StatusOfErrno(errno, path_);
+  }
+  if (!status.ok()) {
+    close(file);
+    unlink(written.c_str());
+    return status;
+  }
+  file_ = file;
+  return SyncDirectory(path_.substr(0, path_.rfind('/')));
+}
+
+uint64_t Wal::DurableLocked() const {
+  return state_ == nullptr ? flushed_ : std::max(flushed_, state_->durable());
+}
+
+uint64_t Wal::durable() const {
+  const schema::MutexLock lock(&mu_);
+  return DurableLocked();
+}
+
+WalLink Wal::end() const {
+  const schema::MutexLock lock(&mu_);
+  return tail_.link;
+}
+
+uint64_t Wal::FileBytes() const {
+  const schema::MutexLock lock(&mu_);
+  struct stat info;
+  return file_ >= 0 && fstat(file_, &info) == 0 ? static_cast<uint64_t>(info.st_size) : 0;
+}
+
+uint64_t Wal::applied() const {
+  const schema::MutexLock lock(&mu_);
+  return applied_;
+}
+
+void Wal::Forget() {
+  older_ = std::make_shared<WalSegment>();
+  newer_ = std::make_shared<WalSegment>();
+}
+
+void Wal::NoteApplied(uint64_t sequence) {
+  const schema::MutexLock lock(&mu_);
+  applied_ = std::max(applied_, sequence);
+  flushed_ = std::max(flushed_, sequence);
+  if (applied_ >= tail_.link.sequence) Forget();
+  if (applied_ > state_->durable()) state_->SetDurable(applied_);
+}
+
+// The entry there, if it is the one that comes next.
+std::unique_ptr<const WalEntry> Wal::ReadNext(int half, size_t offset) const {
+  if (file_ < 0 || offset + sizeof(WalEntryHeader) > kWalHalfBytes) return nullptr;
+  const Bytes header = ReadAt(file_, PlaceOf(half, offset), sizeof(WalEntryHeader));
+  const std::optional<size_t> extent = WalEntryExtent(header, journal_);
+  if (!extent.has_value() || *extent > kWalHalfBytes - offset) return nullptr;
+  absl::StatusOr<std::unique_ptr<const WalEntry>> entry =
+      WalEntry::Decode(ReadAt(file_, PlaceOf(half, offset), *extent));
+  if (!entry.ok() || WalLink{(*entry)->first_sequence(), (*entry)->header().previous} != tail_.link)
+    return nullptr;
+  return *std::move(entry);
+}
+
+void Wal::Accept(std::unique_ptr<const WalEntry> entry, int half, size_t offset) {
+  if (half != tail_.half) older_ = std::exchange(newer_, std::make_shared<WalSegment>());
+  tail_ = {.link = {entry->end_sequence(), entry->header().checksum},
+           .half = half,
+           .offset = offset + entry->bytes().size(),
+           .known = true};
+  newer_->Add(std::move(entry));
+}
+
+void Wal::ReadOn(uint64_t up_to) {
+  while (tail_.known && tail_.link.sequence < up_to) {
+    int half = tail_.half;
+    size_t offset = tail_.offset;
+    std::unique_ptr<const WalEntry> entry = ReadNext(half, offset);
+    if (entry == nullptr) {
+      half = 1 - half;
+      offset = 0;
+      entry = ReadNext(half, offset);
+    }
+    if (entry == nullptr) return;
+    Accept(std::move(entry), half, offset);
+  }
+}
+
+WalOverlay Wal::DurableOverlay() {
+  const schema::MutexLock lock(&mu_);
+  if (!owner_ && state_ != nullptr) {
+    ReadOn(state_->durable());
+  } else if (!owner_) {
+    // Nobody says how far the log is durable: what is found is made so.
+    ReadOn(UINT64_MAX);
+    if (!FlushFound().ok()) tail_.known = false;  // Synchronize will say why
+  }
+  const uint64_t durable = DurableLocked();
+  const uint64_t wanted = owner_ || tail_.known ? durable : UINT64_MAX;
+  return {older_, older_->size(), newer_, newer_->size(), durable, wanted};
+}
+
+WalOverlay Wal::WholeOverlay() const {
+  const schema::MutexLock lock(&mu_);
+  return {older_, older_->size(), newer_, newer_->size(), UINT64_MAX, 0};
+}
+
+// The entries from the beginning of a half on, each linked to the one before.
+Wal::Chain Wal::ReadChain(const Bytes& half) const {
+  Chain chain;
+  while (chain.bytes + sizeof(WalEntryHeader) <= half.size()) {
+    const std::span<const uint8_t> rest = std::span(half).subspan(chain.bytes);
+    const std::optional<size_t> extent = WalEntryExtent(rest, journal_);
+    if (!extent.has_value() || *extent > rest.size()) break;
+    const std::span<const uint8_t> bytes = rest.first(*extent);
+    absl::StatusOr<std::unique_ptr<const WalEntry>> entry =
+        WalEntry::Decode(Bytes(bytes.begin(), bytes.end()));
+    if (!entry.ok()) break;
+    if (!chain.entries.empty()) {
+      const WalEntry& before = *chain.entries.back();
+      if ((*entry)->first_sequence() != before.end_sequence() ||
+          (*entry)->header().previous != before.header().checksum) {
+        break;
+      }
+    }
+    chain.entries.push_back(*std::move(entry));
+    chain.bytes += *extent;
+  }
+  return chain;
+}
+
+// Takes of a half what follows the tail, which is in it, or at its beginning.
+void Wal::TakeChain(int half, Chain chain) {
+  size_t offset = 0;
+  for (std::unique_ptr<const WalEntry>& entry : chain.entries) {
+    const size_t at = std::exchange(offset, offset + entry->bytes().size());
+    const WalLink begin{entry->first_sequence(), entry->header().previous};
+    const WalLink end{entry->end_sequence(), entry->header().checksum};
+    if (tail_.link == begin) {
+      if (!tail_.known) tail_.half = half;
+      Accept(std::move(entry), half, at);
+    } else if (tail_.link == end) {
+      tail_ = {.link = end, .half = half, .offset = offset, .known = true};
+    }
+  }
+}
+
+absl::Status Wal::CheckNothingFollows(std::span<const uint8_t> half, uint64_t end) const {
+  for (; half.size() >= sizeof(WalEntryHeader); half = half.subspan(kWalAlignment)) {
+    WalEntryHeader header;
+    std::memcpy(&header, half.data(), sizeof(header));
+    const std::optional<size_t> extent = WalEntryExtent(half, journal_);
+    if (!extent.has_value() || *extent > half.size() || header.durable_before <= end) continue;
+    const std::span<const uint8_t> bytes = half.first(*extent);
+    if (!WalEntry::Decode(Bytes(bytes.begin(), bytes.end())).ok()) continue;
+    return Error(Code::kDataLoss,
+                 "{}: record {} is missing, though the log says that those before {} are durable",
+                 path_, end, header.durable_before);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Wal::FlushFound() {
+  const uint64_t end = tail_.link.sequence;
+  if (end <= flushed_ || file_ < 0) return absl::OkStatus();
+  const bool said = state_ != nullptr && end <= state_->durable();
+  if (!said && fdatasync(file_) != 0) return StatusOfErrno(errno, path_);
+  flushed_ = end;
+  if (!said && owner_) state_->SetDurable(end);
+  return absl::OkStatus();
+}
+
+absl::Status Wal::SynchronizeLocked(const WalLink& lmdb_end) {
+  const uint64_t durable = state_ == nullptr ? 0 : state_->durable();
+  NIMBUS_RETURN_IF_ERROR(OpenFile());
+  std::array<Bytes, 2> halves;
+  std::array<Chain, 2> chains;
+  for (size_t half = 0; half < 2 && file_ >= 0; ++half) {
+    halves[half] = ReadAt(file_, PlaceOf(static_cast<int>(half), 0), kWalHalfBytes);
+    chains[half] = ReadChain(halves[half]);
+  }
+  Forget();
+  tail_ = {.link = lmdb_end, .half = 0, .offset = 0, .known = false};
+  applied_ = lmdb_end.sequence;
+  flushed_ = std::max(flushed_, lmdb_end.sequence);
+  TakeChain(0, std::move(chains[0]));
+  const bool began_in_first = tail_.known;
+  TakeChain(1, std::move(chains[1]));
+  // The log may go from the end of the second half to the beginning of the first.
+  if (!began_in_first && tail_.known) TakeChain(0, ReadChain(halves[0]));
+  tail_.known = true;
+  const uint64_t end = tail_.link.sequence;
+  for (const Bytes& half : halves) NIMBUS_RETURN_IF_ERROR(CheckNothingFollows(half, end));
+  if (durable > end) {
+    return Error(Code::kDataLoss, "{}: the log ends at record {}, but those before {} are durable",
+                 path_, end, durable);
+  }
+  return FlushFound();
+}
+
+absl::Status Wal::Synchronize(const WalLink& lmdb_end) {
+  const schema::MutexLock lock(&mu_);
+  if (owner_) return absl::OkStatus();
+  const absl::Status status = SynchronizeLocked(lmdb_end);
+  tail_.known = status.ok();
+  return status;
+}
+
+absl::Status Wal::BeginTenure(const WalLink& lmdb_end) {
+  const schema::MutexLock lock(&mu_);
+  NIMBUS_CHECK(!owner_ && state_ != nullptr);
+  const bool alone = tenure_ != 0 && state_->tenure() == tenure_;
+  if (!alone) {
+    ReadOn(UINT64_MAX);
+    const bool behind =
+        !tail_.known || tail_.link.sequence < std::max(lmdb_end.sequence, state_->durable());
+    if (behind) NIMBUS_RETURN_IF_ERROR(SynchronizeLocked(lmdb_end));
+    applied_ = std::max(applied_, lmdb_end.sequence);
+    tenure_ = state_->BeginTenure();
+  }
+  owner_ = true;
+  return FlushFound();
+}
+
+void Wal::EndTenure() {
+  const schema::MutexLock lock(&mu_);
+  owner_ = false;
+}
+
+bool Wal::OtherHalfIsFree() const {
+  return older_->size() == 0 || older_->entry(older_->size() - 1).end_sequence() <= applied_;
+}
+
+bool Wal::HasRoom(size_t bytes) const {
+  const schema::MutexLock lock(&mu_);
+  return tail_.offset + bytes <= kWalHalfBytes || OtherHalfIsFree();
+}
+
+absl::StatusOr<bool> Wal::Write(std::unique_ptr<const WalEntry> entry) {
+  int file = -1, half = 0;
+  size_t offset = 0;
+  {
+    const schema::MutexLock lock(&mu_);
+    NIMBUS_CHECK(file_ >= 0 && tail_.known && entry->first_sequence() == tail_.link.sequence);
+    file = file_;
+    half = tail_.half;
+    offset = tail_.offset;
+    if (offset + entry->bytes().size() > kWalHalfBytes) {
+      NIMBUS_CHECK(OtherHalfIsFree());
+      half = 1 - half;
+      offset = 0;
+    }
+  }
+  const absl::Status written = WriteAt(file, PlaceOf(half, offset), entry->bytes(), path_);
+  if (!written.ok()) {
+    // Part of it may be there; what comes next would overwrite it, or not.
+    return Error(Code::kDataLoss, "write to the log: {}", written.ToString());
+  }
+  const schema::MutexLock lock(&mu_);
+  Accept(std::move(entry), half, offset);
+  return offset == 0;
+}
+
+absl::Status Wal::Flush() {
+  int file = -1;
+  uint64_t end = 0;
+  {
+    const schema::MutexLock lock(&mu_);
+    if (tail_.link.sequence <= DurableLocked()) return absl::OkStatus();
+    file = file_;
+    end = tail_.link.sequence;
+  }
+  if (fdatasync(file) != 0) {
+    return Error(Code::kDataLoss, "flush of the log: {}", std::strerror(errno));
+  }
+  const schema::MutexLock lock(&mu_);
+  flushed_ = std::max(flushed_, end);
+  state_->SetDurable(end);
+  return absl::OkStatus();
+}
+
+void Wal::NoteBypass(const WalLink& end) {
+  const schema::MutexLock lock(&mu_);
+  // LMDB has all there is: both halves are free. The next entry is not linked to
+  // the one before it in this half, so it begins the other.
+  tail_ = {.link = end, .half = tail_.half, .offset = kWalHalfBytes, .known = true};
+  applied_ = end.sequence;
+  flushed_ = std::max(flushed_, end.sequence);
+  Forget();
+  state_->SetDurable(end.sequence);
+}
+
+}  // namespace nimbus::journal
