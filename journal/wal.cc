@@ -348,11 +348,8 @@ absl::StatusOr<bool> Wal::Write(std::unique_ptr<const WalEntry> entry) {
       offset = 0;
     }
   }
-  const absl::Status written = WriteAt(file, PlaceOf(half, offset), entry->bytes(), path_);
-  if (!written.ok()) {
-    // Part of it may be there; what comes next would overwrite it, or not.
-    return Error(Code::kDataLoss, "write to the log: {}", written.ToString());
-  }
+  // A part of it that may be there does not prove itself, and the next overwrites it.
+  NIMBUS_RETURN_IF_ERROR(WriteAt(file, PlaceOf(half, offset), entry->bytes(), path_));
   const schema::MutexLock lock(&mu_);
   Accept(std::move(entry), half, offset);
   return offset == 0;

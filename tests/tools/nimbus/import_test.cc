@@ -100,7 +100,7 @@ TEST_F(ImportCommandTest, ExportsTheBytesThatWereImported) {
 TEST_F(ImportCommandTest, GoesOnOnceThereIsRoomOnTheDisk) {
   File("a", SessionLines(0, 3000));
   const Finished full = Shell("ulimit -f 300; exec \"$NIMBUS\" import a");
-  EXPECT_EQ(full.exit_code, 74) << full.out;
+  EXPECT_EQ(full.exit_code, 74) << full.out << full.err;
   EXPECT_THAT(full.err, StartsWith("nimbus: a: "));
   ExpectVerified();
   EXPECT_EQ(Nimbus({"import", "a"}).exit_code, 0);
