@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <bit>
 #include <memory>
+#include <utility>
 
 #include "frame.h"
 #include "nimbus/schema/check.h"
@@ -50,10 +51,18 @@ void SetParameter(ZSTD_CCtx* context, ZSTD_cParameter parameter, int value) {
 }  // namespace
 
 Nonce NewNonce() {
-  NIMBUS_CHECK(sodium_init() >= 0);
-  Nonce nonce;
-  randombytes_buf(nonce.data(), nonce.size());
-  return nonce;
+  // A system call for many.
+  struct Stock {
+    std::array<Nonce, 64> nonces;
+    size_t left = 0;
+  };
+  thread_local Stock stock;
+  if (stock.left == 0) {
+    NIMBUS_CHECK(sodium_init() >= 0);
+    randombytes_buf(stock.nonces.data(), sizeof(stock.nonces));
+    stock.left = stock.nonces.size();
+  }
+  return std::exchange(stock.nonces[--stock.left], Nonce{});
 }
 
 schema::Digest BodyCommitment(std::span<const uint8_t> plain, const Nonce& nonce) {
@@ -68,8 +77,12 @@ size_t BlockBytes(std::span<const BodyExtent> bodies) {
   return bytes;
 }
 
-void AppendToBlock(std::span<const uint8_t> body, Bytes* block) {
-  block->insert(block->end(), body.begin(), body.end());
+void AppendToBlock(Bytes body, Bytes* block) {
+  if (block->empty()) {
+    *block = std::move(body);
+  } else {
+    block->insert(block->end(), body.begin(), body.end());
+  }
   block->resize(Padded(block->size()));
 }
 

@@ -40,7 +40,7 @@ struct BodyExtent {
 size_t BlockBytes(std::span<const BodyExtent> bodies);
 
 // Appends `body` to the plaintext of a block.
-void AppendToBlock(std::span<const uint8_t> body, Bytes* block);
+void AppendToBlock(Bytes body, Bytes* block);
 
 // A block ready to be stored.
 struct Block {

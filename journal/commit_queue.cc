@@ -54,9 +54,12 @@ CommitQueue::~CommitQueue() {
     keep_.Signal();
   }
   keeper_.join();  // when all that waited is committed
+  visits_ |= kClosing;
+  for (uint32_t visits = visits_; visits != kClosing; visits = visits_) {
+    FutexWait(visits_, visits, std::nullopt, FutexScope::kProcess);
+  }
   {
     const schema::MutexLock lock(&mu_);
-    while (visits_ > 0) left_.Wait(&mu_);
     closed_ = true;
     applied_.SignalAll();
   }
@@ -67,14 +70,10 @@ CommitQueue::~CommitQueue() {
   static_cast<void>(applier_.Apply());
 }
 
-CommitQueue::Visit::Visit(CommitQueue* queue) : queue_(*queue) {
-  const schema::MutexLock lock(&queue_.mu_);
-  ++queue_.visits_;
-}
-
 CommitQueue::Visit::~Visit() {
-  const schema::MutexLock lock(&queue_.mu_);
-  if (--queue_.visits_ == 0) queue_.left_.Signal();
+  // The queue may be gone right after.
+  std::atomic<uint32_t>* visits = &queue_.visits_;
+  if (visits->fetch_sub(1) == kClosing + 1) FutexWakeAll(visits, FutexScope::kProcess);
 }
 
 bool CommitQueue::HasRoom(const Request& request) const {

@@ -42,7 +42,7 @@ class CommitQueue {
   // and all that was made before it, stays until then.
   class Visit {
    public:
-    explicit Visit(CommitQueue* queue);
+    explicit Visit(CommitQueue* queue) : queue_(*queue) { ++queue_.visits_; }
     ~Visit();
     Visit(const Visit&) = delete;
     Visit& operator=(const Visit&) = delete;
@@ -68,6 +68,7 @@ class CommitQueue {
  private:
   using Clock = std::chrono::steady_clock;
   enum State : uint32_t { kWaiting, kLead, kDone };
+  static constexpr uint32_t kClosing = uint32_t{1} << 31;
 
   struct Request {
     std::span<Run> runs;
@@ -86,7 +87,6 @@ class CommitQueue {
 
   absl::Status Enqueue(Request* request);
   bool HasRoom(const Request& request) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void WaitFor(Request* request);
 
   // Of whoever leads.
   void Lead();
@@ -121,17 +121,17 @@ class CommitQueue {
   // Of whoever is applying.
   LogApplier applier_;
 
+  std::atomic<uint32_t> visits_ = 0;  // and kClosing, once the last one is waited for
+
   mutable schema::Mutex mu_;
   schema::CondVar keep_;     // for the keeper
   schema::CondVar room_;     // for callers that find the queue full
-  schema::CondVar left_;     // for the destructor
   schema::CondVar led_;      // for who wants to lead without an append
   schema::CondVar applied_;  // for the applier, and who waits for it
   std::deque<Request*> waiting_ ABSL_GUARDED_BY(mu_);
   size_t waiting_records_ ABSL_GUARDED_BY(mu_) = 0;
   size_t waiting_bytes_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t room_waiters_ ABSL_GUARDED_BY(mu_) = 0;
-  uint64_t visits_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t lead_waiters_ ABSL_GUARDED_BY(mu_) = 0;
   bool leading_ ABSL_GUARDED_BY(mu_) = false;  // or named to
   bool keeper_leads_ ABSL_GUARDED_BY(mu_) = false;

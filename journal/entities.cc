@@ -64,6 +64,7 @@ Bytes MakeNameKey(EntityKind kind, std::string_view scope, std::string_view name
 Bytes EncodeEntity(const Entity& entity) {
   const EntityState& state = entity.state;
   Bytes out;
+  out.reserve(64);
   out.push_back(state.state | (entity.last_append.has_value() ? kHasLastAppend : 0));
   PutFixed(state.parent, &out);
   PutVarint(state.version, &out);

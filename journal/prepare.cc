@@ -42,10 +42,15 @@ absl::Status Preparer::Add(const schema::Event& event) {
     return Error(Code::kInvalidArgument, "record of {} bytes, {} are allowed", record.size(),
                  schema::kRecordBytesMax);
   }
-  const Bytes body = schema::EncodeBody(event);
+  Bytes body = schema::EncodeBody(event);
   if (body.size() > options_.body_bytes_max) {
     return Error(Code::kInvalidArgument, "body of {} bytes, {} are allowed", body.size(),
                  options_.body_bytes_max);
+  }
+  append_bytes_ += body.size();
+  if (append_bytes_ > options_.append_bytes_max) {
+    return Error(Code::kInvalidArgument, "bodies of {} bytes in one append, {} are allowed",
+                 append_bytes_, options_.append_bytes_max);
   }
   const bool full = run_.records.size() >= kRunRecordsMax ||
                     run_.record_bytes() + record.size() > kRunRecordBytesMax ||
@@ -59,7 +64,7 @@ absl::Status Preparer::Add(const schema::Event& event) {
     schema::fb::Envelope* envelope = schema::MutableEnvelope(record);
     envelope->mutable_body_commitment() = schema::ToFb(BodyCommitment(body, extent.nonce));
     envelope->mutate_body_size(static_cast<uint32_t>(body.size()));
-    AppendToBlock(body, &plain_);
+    AppendToBlock(std::move(body), &plain_);
     run_.block->bodies.push_back(extent);
   }
   run_.records.push_back(std::move(record));

@@ -52,8 +52,9 @@ class Preparer {
   BaseCache& bases_;
   std::optional<ChainKey> chain_;  // that of the first event with a body
   std::vector<Run> runs_;
-  Run run_;      // being filled
-  Bytes plain_;  // of its block
+  size_t append_bytes_ = 0;  // of all bodies
+  Run run_;                  // being filled
+  Bytes plain_;              // of its block
   std::vector<std::shared_ptr<const Bytes>>
       plains_;  // of the blocks of runs_; null for none, or a small one
 };

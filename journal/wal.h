@@ -9,7 +9,7 @@
 //   lmdb::Transaction txn = …; Head head = …;           // LMDB second
 //   if (!overlay.Continue(head.size())) …               // wal.Synchronize, and again
 //
-// Snapshot (snapshot.h) does that for everyone.
+// Snapshot (environment.h) does that for everyone.
 #pragma once
 
 #include <cstdint>

@@ -18,8 +18,16 @@ uint64_t HashOf(WalTable table, std::span<const uint8_t> key) {
 
 // The number of entries, of the first `count`, that end at or before `end`.
 size_t CountUpTo(const WalSegment* segment, size_t count, uint64_t end) {
-  while (count > 0 && segment->entry(count - 1).end_sequence() > end) --count;
-  return count;
+  size_t low = 0;
+  while (low < count) {
+    const size_t middle = low + (count - low) / 2;
+    if (segment->entry(middle).end_sequence() <= end) {
+      low = middle + 1;
+    } else {
+      count = middle;
+    }
+  }
+  return low;
 }
 
 }  // namespace

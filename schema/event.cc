@@ -92,8 +92,21 @@ bool IsEmpty(const fb::BodyT& body) {
          body.state.empty() && body.patch.empty() && body.digest == nullptr && body.source.empty();
 }
 
-std::vector<uint8_t> Bytes(const flatbuffers::FlatBufferBuilder& builder) {
-  return {builder.GetBufferPointer(), builder.GetBufferPointer() + builder.GetSize()};
+// The thread's builder, empty: its memory is worth keeping.
+flatbuffers::FlatBufferBuilder& Builder() {
+  thread_local flatbuffers::FlatBufferBuilder builder(4096);
+  builder.Clear();
+  return builder;
+}
+
+// What was built. What grew large is given back.
+std::vector<uint8_t> TakeBytes(flatbuffers::FlatBufferBuilder* builder) {
+  constexpr size_t kKeptBytesMax = 256 * 1024;
+  std::vector<uint8_t> bytes;
+  bytes.reserve(builder->GetSize() + 8);  // it is padded to 8 as often as not
+  bytes.assign(builder->GetBufferPointer(), builder->GetBufferPointer() + builder->GetSize());
+  if (bytes.size() > kKeptBytesMax) builder->Reset();
+  return bytes;
 }
 
 }  // namespace
@@ -110,7 +123,7 @@ absl::Status ValidateEvent(const Event& event, const JsonLimits& json_limits) {
 }
 
 std::vector<uint8_t> EncodeRecord(const Event& event) {
-  flatbuffers::FlatBufferBuilder builder(512);
+  flatbuffers::FlatBufferBuilder& builder = Builder();
   const flatbuffers::Offset<void> payload = event.payload.Pack(builder);
   fb::Envelope envelope;
   envelope.mutable_stream() = event.stream.ToFb();
@@ -122,7 +135,7 @@ std::vector<uint8_t> EncodeRecord(const Event& event) {
   if (event.occurred_at_us.has_value()) record.add_occurred_at_us(*event.occurred_at_us);
   if (event.imported) record.add_imported(true);
   fb::FinishRecordBuffer(builder, record.Finish());
-  return Bytes(builder);
+  return TakeBytes(&builder);
 }
 
 size_t TextBytes(const fb::BodyT& body) {
@@ -133,9 +146,9 @@ size_t TextBytes(const fb::BodyT& body) {
 
 std::vector<uint8_t> EncodeBody(const Event& event) {
   if (IsEmpty(event.body)) return {};
-  flatbuffers::FlatBufferBuilder builder(1024);
+  flatbuffers::FlatBufferBuilder& builder = Builder();
   builder.Finish(fb::Body::Pack(builder, &event.body));
-  return Bytes(builder);
+  return TakeBytes(&builder);
 }
 
 absl::StatusOr<const fb::Record*> VerifyRecord(std::span<const uint8_t> bytes) {

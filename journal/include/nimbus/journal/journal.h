@@ -41,9 +41,10 @@ struct Options {
   bool read_only = false;  // Append is FailedPrecondition; needs write permission on lock.mdb only
   size_t queue_records_max = 4096;  // appends block while more wait
   size_t queue_bytes_max = 64u << 20;
-  size_t group_records_max = 512;  // of one commit, unless one append has more
-  size_t group_bytes_max = 1u << 20;
-  size_t body_bytes_max = 64u << 20;        // plaintext; no more than this default
+  size_t group_records_max = 512;        // of one commit, unless one append has more
+  size_t group_bytes_max = 512u << 10;   // what the log takes; a larger one goes straight to LMDB
+  size_t body_bytes_max = 64u << 20;     // plaintext; no more than this default
+  size_t append_bytes_max = 512u << 20;  // plaintext of the bodies of one append
   size_t base_cache_bytes_max = 32u << 20;  // plaintext kept to compress against
   int compression_level = 3;                // zstd
   size_t map_bytes = size_t{1} << 40;       // address space asked for; halved while refused
