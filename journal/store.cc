@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -29,6 +30,7 @@ constexpr char kCurrent[] = "CURRENT";
 constexpr char kFirstGeneration[] = "journal-1";
 constexpr off_t kLockFileBytes = 8192;     // LMDB's, with its default number of readers
 constexpr off_t kDataFileBytesMin = 8192;  // LMDB's two meta pages
+constexpr off_t kStumpBytesMax = 65536;    // more than a creation writes before its first sync
 
 // A descriptor that closes itself.
 class Descriptor {
@@ -104,6 +106,24 @@ absl::StatusOr<bool> HoldsOnlyUnfinishedStore(const std::string& path) {
   return true;
 }
 
+// Whether the file begins with two pages that LMDB takes for its meta pages.
+bool HasMetaPages(const std::string& data) {
+  constexpr size_t kPageBytes = 4096, kFlagsAt = 10, kMagicAt = 16;
+  constexpr uint16_t kMetaFlag = 0x08;
+  constexpr uint32_t kMagic = 0xBEEFC0DE;
+  std::ifstream file(data, std::ios::binary);
+  std::array<char, kPageBytes> page;
+  for (int i = 0; i < 2; ++i) {
+    uint16_t flags = 0;
+    uint32_t magic = 0;
+    if (!file.read(page.data(), page.size())) return false;
+    std::memcpy(&flags, page.data() + kFlagsAt, sizeof(flags));
+    std::memcpy(&magic, page.data() + kMagicAt, sizeof(magic));
+    if ((flags & kMetaFlag) == 0 || magic != kMagic) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 absl::Status SyncDirectory(const std::string& path) {
@@ -166,6 +186,8 @@ absl::StatusOr<StoreLayout> CreateStore(const std::string& path) {
   StoreLayout layout{.journal_directory = path + "/" + kFirstGeneration, .complete = false};
   fs::create_directory(layout.journal_directory, error);
   if (error) return StatusOfErrno(error.value(), layout.journal_directory);
+  // Before CURRENT names it.
+  NIMBUS_RETURN_IF_ERROR(SyncDirectory(path));
   return layout;
 }
 
@@ -206,11 +228,15 @@ absl::Status PrepareLockFile(const std::string& directory) {
 }
 
 absl::Status RemoveStump(const std::string& directory) {
-  // A creation cut off by a full disk leaves a stump that LMDB would refuse for ever.
+  // A creation cut off by a full disk leaves a stump that LMDB would refuse for
+  // ever; a power cut may leave one that is long enough, with a page missing.
   const std::string data = directory + "/data.mdb";
   struct stat info;
-  if (stat(data.c_str(), &info) != 0 || info.st_size >= kDataFileBytesMin) return absl::OkStatus();
-  if (info.st_size > 0 && truncate(data.c_str(), 0) != 0) return StatusOfErrno(errno, data);
+  if (stat(data.c_str(), &info) != 0 || info.st_size == 0) return absl::OkStatus();
+  const bool was_complete = FindStore(fs::path(directory).parent_path().string()).ok();
+  const bool torn = !was_complete && info.st_size <= kStumpBytesMax && !HasMetaPages(data);
+  if (info.st_size >= kDataFileBytesMin && !torn) return absl::OkStatus();
+  if (truncate(data.c_str(), 0) != 0) return StatusOfErrno(errno, data);
   return absl::OkStatus();
 }
 

@@ -40,7 +40,8 @@ absl::Status CheckDataFile(const std::string& directory);
 absl::Status PrepareLockFile(const std::string& directory);
 
 // To be called before LMDB makes the environment in `directory`, under the turn
-// lock: removes what a creation that was cut off left of data.mdb.
+// lock: empties what a creation that was cut off left of data.mdb, where LMDB
+// would refuse it.
 absl::Status RemoveStump(const std::string& directory);
 
 // FailedPrecondition when a process has the environment in `directory` open.

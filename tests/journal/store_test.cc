@@ -150,6 +150,38 @@ TEST_F(StoreTest, FinishesACreationThatWasCutOff) {
   cut_off([&] { ASSERT_TRUE(test::WriteFile(store_ / "CURRENT.new", "nimb")); });
 }
 
+// The first pages are written before anything is synced.
+TEST_F(StoreTest, FinishesACreationThatAPowerCutEnded) {
+  MakeStore();
+  const std::string pages = test::ReadFile(Data())->substr(0, 8192);
+  for (const size_t missing : {0, 4096}) {
+    std::string torn = pages;
+    torn.replace(missing, 512, 512, '\0');
+    for (const size_t size : {8192, 12288, 65536}) {
+      torn.resize(size);
+      fs::remove_all(store_);
+      fs::create_directories(store_ / "journal-1");
+      ASSERT_TRUE(test::WriteFile(Data(), torn));
+      ExpectWorks();
+    }
+  }
+}
+
+TEST_F(StoreTest, IsNotMadeOverPagesThatWereComplete) {
+  MakeStore();
+  std::string data = *test::ReadFile(Data());
+  data.replace(0, 512, 512, '\0');
+  data.resize(12288);
+  ASSERT_TRUE(test::WriteFile(Data(), data));
+  EXPECT_THAT(Open(), StatusIs(Code::kDataLoss));
+  EXPECT_EQ(fs::file_size(Data()), data.size());
+  fs::remove(store_ / "CURRENT");  // too long to be what a creation left
+  data.resize(65537);
+  ASSERT_TRUE(test::WriteFile(Data(), data));
+  EXPECT_THAT(Open(), StatusIs(Code::kDataLoss));
+  EXPECT_EQ(fs::file_size(Data()), data.size());
+}
+
 TEST_F(StoreTest, FinishesACreationOfWhichOnlyCurrentIsMissing) {
   MakeStore();
   for (const bool written : {false, true}) {
