@@ -1,0 +1,171 @@
+// Power cuts. A journal promises that what it acknowledged is on stable storage;
+// killing the process can't show whether it is, because the kernel still writes
+// what it was given. So power cuts are simulated:
+//
+//   workload.cc   a program appends to a journal, in threads and processes, that
+//                 open it, create it, and are killed; recorder.h, linked into it,
+//                 records every call that changes files or syncs them, and what
+//                 was acknowledged when, in one trace
+//   disk.h        plays the trace to a disk up to any moment and makes images of
+//                 what it may hold then: what was synced, and of the rest any
+//                 sectors, sizes and names, in any order
+//   cases.h       chooses moments and images: every moment of a small trace, with
+//                 every write missing and alone; by chance of larger ones
+//   check.h       opens an image for reading, then for writing, and finds every
+//                 acknowledged event in its place, a prefix of what was written
+//                 beyond that, and that the journal verifies, takes appends, and
+//                 verifies again
+//   judge.cc      does these for a trace, in a process of its own
+//
+// A judge that finds nothing is worth what it can find: the same traces with the
+// syncs taken out, with those of one file, and with acknowledgements that came
+// too early have to be found bad.
+//
+// NIMBUS_TEST_SEED repeats the workloads' events and the choice of images, but
+// not how the threads ran: a trace with a bad image is kept, and named with the
+// command that judges it again.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <random>
+
+#include "simulation/cases.h"
+#include "simulation/disk.h"
+#include "simulation/mapped.h"
+#include "simulation/trial.h"
+#include "testing/status_matchers.h"
+
+namespace nimbus::simulation {
+namespace {
+namespace fs = std::filesystem;
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr uint64_t kSlower = 5;
+#else
+constexpr uint64_t kSlower = 1;
+#endif
+constexpr uint64_t kImages = (NIMBUS_LONG_TESTS ? 2500 : 200) / kSlower;
+
+class PowerCutTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const char* given = std::getenv("NIMBUS_TEST_SEED");
+    seed_ = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
+    std::printf("NIMBUS_TEST_SEED=%llu\n", static_cast<unsigned long long>(seed_));
+    random_.seed(seed_);
+  }
+
+  std::string Seed() const { return fmt::format("seed={}", seed_); }
+  uint64_t Random(uint64_t from, uint64_t to) {
+    return std::uniform_int_distribution<uint64_t>(from, to)(random_);
+  }
+
+  // Judges images of the trial by chance.
+  void ExpectSurvives(uint64_t count) {
+    const std::string cases = fmt::format("some={},{}", count, seed_);
+    const Verdict verdict = Judge(trial_.trace(), count, cases);
+    std::printf("%lu images, %zu bad\n", verdict.judged, verdict.bad.size());
+    EXPECT_EQ(verdict.judged, count);
+    ExpectHolds(verdict, trial_, cases);
+  }
+
+  // That the journal would be found bad if it were one as `option` says, and for
+  // one reason at least that says `why`.
+  void ExpectCaught(const std::string& option, const std::string& why) {
+    constexpr uint64_t kCount = 200;
+    const Verdict verdict =
+        Judge(trial_.trace(), kCount, fmt::format("some={},{}", kCount, seed_), {option});
+    const auto says_why = [&](const std::string& bad) { return bad.find(why) != bad.npos; };
+    const auto example = std::find_if(verdict.bad.begin(), verdict.bad.end(), says_why);
+    std::printf("%s: %zu of %lu images bad\n", option.c_str(), verdict.bad.size(), verdict.judged);
+    ASSERT_NE(example, verdict.bad.end()) << option << ": none " << why;
+    std::printf("  %s\n", example->c_str());
+  }
+
+  void RunProcessesAndKills() {
+    for (int i = 0; i < 6; ++i) {
+      trial_.Run({Seed(), "threads=2", "appends=8", "rounds=2"}, 1 + i % 2, Random(5, 150));
+    }
+    trial_.Run({Seed(), "threads=2", "appends=5", "rounds=2"}, 2);
+  }
+
+  Trial trial_;
+  uint64_t seed_ = 0;
+  std::mt19937_64 random_;
+};
+
+// The recorder misses nothing: what the trace makes of the files is what is there.
+TEST_F(PowerCutTest, TheTraceTellsOfAllFiles) {
+  RunProcessesAndKills();
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const Trace trace, ReadTrace(trial_.trace()));
+  EXPECT_THAT(trace.unsupported, ::testing::IsEmpty());
+  Disk disk(trace);
+  disk.AdvanceTo(trace.records());
+  const Image image = disk.MakeImage([](const Slot&) { return true; });
+  size_t files = 0;
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(trial_.root())) {
+    const std::string path = fs::relative(entry.path(), trial_.root()).string();
+    if (entry.is_directory()) {
+      EXPECT_TRUE(image.directories.contains(path)) << path;
+      continue;
+    }
+    ++files;
+    ASSERT_TRUE(image.files.contains(path)) << path;
+    EXPECT_EQ(image.files.at(path).size(), entry.file_size()) << path;
+    if (!IsMapped(path)) {
+      EXPECT_TRUE(image.files.at(path).ToString() == test::ReadFile(entry.path())) << path;
+    }
+  }
+  EXPECT_EQ(image.files.size(), files);
+}
+
+TEST_F(PowerCutTest, LosesNothingAtAnyMomentOfASmallTrace) {
+  trial_.Run({Seed(), "threads=1", "appends=4"});
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const Trace trace, ReadTrace(trial_.trace()));
+  const std::string cases = fmt::format("every={}", seed_);
+  const Verdict verdict = Judge(trial_.trace(), EveryCase(trace, nullptr, seed_).size(), cases);
+  std::printf("%zu moments, %lu images, %zu bad\n", trace.records(), verdict.judged,
+              verdict.bad.size());
+  EXPECT_GT(verdict.judged, trace.records());
+  ExpectHolds(verdict, trial_, cases);
+}
+
+TEST_F(PowerCutTest, LosesNothingThatThreadsAppend) {
+  trial_.Run({Seed(), "threads=6", "appends=12", "rounds=3", "pause_ms=800"});
+  ExpectSurvives(kImages);
+}
+
+TEST_F(PowerCutTest, LosesNothingOfLargeBodies) {
+  trial_.Run({Seed(), "threads=3", "appends=12", "large=1", "rounds=2"});
+  ExpectSurvives(kImages / 4);
+}
+
+TEST_F(PowerCutTest, LosesNothingThatProcessesAppendInTurns) {
+  trial_.Run({Seed(), "threads=2", "appends=20", "rounds=2"}, 3);
+  ExpectSurvives(kImages);
+}
+
+TEST_F(PowerCutTest, LosesNothingWhenProcessesWereKilledBefore) {
+  RunProcessesAndKills();
+  ExpectSurvives(kImages);
+}
+
+TEST_F(PowerCutTest, CatchesAJournalThatDoesNotSync) {
+  trial_.Run({Seed(), "threads=3", "appends=20"});
+  ExpectCaught("ignore=all", "were acknowledged");
+  ExpectCaught("ignore=data.mdb", "");
+  ExpectCaught("ignore=store", "no CURRENT");
+  ExpectCaught("ignore=journal-1", "data.mdb: missing");
+}
+
+TEST_F(PowerCutTest, CatchesAJournalThatAcknowledgesTooEarly) {
+  trial_.Run({Seed(), "threads=3", "appends=20"});
+  ExpectCaught("early=2", "were acknowledged");
+  ExpectCaught("early=6", "were acknowledged");
+}
+
+}  // namespace
+}  // namespace nimbus::simulation

@@ -1,0 +1,116 @@
+#include "simulation/trial.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <csignal>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <sstream>
+#include <thread>
+
+#include "testing/program.h"
+#include "testing/status_matchers.h"
+
+namespace nimbus::simulation {
+namespace {
+namespace fs = std::filesystem;
+
+// What one judge said, and the number after the last image it came to.
+struct Said {
+  Verdict verdict;
+  std::optional<uint64_t> last;
+  std::string error;
+};
+
+Said ParseOutput(const std::string& out) {
+  Said said;
+  std::istringstream lines(out);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("image ")) {
+      said.last = std::stoull(line.substr(6));
+      ++said.verdict.judged;
+    }
+    if (line.starts_with("bad ")) said.verdict.bad.push_back(line.substr(4));
+    if (line.starts_with("error ")) said.error = line.substr(6);
+  }
+  return said;
+}
+
+// Judges [from, to), and goes on behind an image that was the end of the judge.
+Verdict JudgeRange(const std::vector<std::string>& argv, uint64_t from, uint64_t to) {
+  Verdict verdict;
+  while (from < to) {
+    std::vector<std::string> with_range = argv;
+    with_range.push_back(fmt::format("from={}", from));
+    with_range.push_back(fmt::format("to={}", to));
+    const absl::StatusOr<test::Finished> run =
+        test::RunProgram({.argv = with_range, .timeout_ms = 1'200'000});
+    EXPECT_THAT(run, test::IsOk());
+    if (!run.ok()) return verdict;
+    const Said said = ParseOutput(run->out);
+    EXPECT_EQ(said.error, "");
+    verdict.judged += said.verdict.judged;
+    verdict.bad.insert(verdict.bad.end(), said.verdict.bad.begin(), said.verdict.bad.end());
+    if (run->exit_code >= 0 && run->err.empty()) return verdict;
+    EXPECT_TRUE(said.last.has_value()) << run->err;
+    if (!said.last.has_value()) return verdict;
+    verdict.bad.push_back(fmt::format("{}: the judge crashed with signal {}: {}", *said.last,
+                                      run->signal, run->err.substr(0, 500)));
+    from = *said.last + 1;
+  }
+  return verdict;
+}
+
+}  // namespace
+
+Trial::Trial() { fs::create_directory(root()); }
+
+void Trial::Run(const std::vector<std::string>& arguments, int processes, uint64_t calls) {
+  std::vector<std::string> argv = {NIMBUS_SIMULATION_WORKLOAD, root() + "/store"};
+  argv.insert(argv.end(), arguments.begin(), arguments.end());
+  std::vector<std::string> environment = {"NIMBUS_RECORD_ROOT=" + root(),
+                                          "NIMBUS_RECORD_TRACE=" + trace()};
+  if (calls > 0) environment.push_back(fmt::format("NIMBUS_RECORD_CALLS={}", calls));
+  std::vector<std::unique_ptr<test::Program>> programs;
+  for (int i = 0; i < processes; ++i) {
+    absl::StatusOr<std::unique_ptr<test::Program>> program =
+        test::Program::Start({.argv = argv, .environment = environment});
+    ASSERT_THAT(program, test::IsOk());
+    programs.push_back(*std::move(program));
+  }
+  for (const std::unique_ptr<test::Program>& program : programs) {
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const test::Finished run, program->Wait());
+    const bool killed = calls > 0 && run.signal == SIGKILL;
+    ASSERT_TRUE(killed || run.exit_code == 0) << run.out << run.err;
+  }
+}
+
+Verdict Judge(const std::string& trace, uint64_t count, const std::string& cases,
+              const std::vector<std::string>& options) {
+  std::vector<std::string> argv = {NIMBUS_SIMULATION_JUDGE, trace, cases};
+  argv.insert(argv.end(), options.begin(), options.end());
+  Verdict first, second;
+  std::thread other([&] { second = JudgeRange(argv, count / 2, count); });
+  first = JudgeRange(argv, 0, count / 2);
+  other.join();
+  first.judged += second.judged;
+  first.bad.insert(first.bad.end(), second.bad.begin(), second.bad.end());
+  return first;
+}
+
+void ExpectHolds(const Verdict& verdict, const Trial& trial, const std::string& cases) {
+  if (verdict.bad.empty()) return;
+  std::string kept = (fs::temp_directory_path() / "nimbus-trace-XXXXXX").string();
+  const int file = mkstemp(kept.data());
+  std::error_code error;
+  fs::copy_file(trial.trace(), kept, fs::copy_options::overwrite_existing, error);
+  ADD_FAILURE() << verdict.bad.size() << " of " << verdict.judged << " images are bad, the first "
+                << verdict.bad.front() << "\nthe trace is kept: " << NIMBUS_SIMULATION_JUDGE << " "
+                << (file < 0 || error ? "(not copied)" : kept) << " " << cases;
+}
+
+}  // namespace nimbus::simulation

@@ -1,0 +1,42 @@
+// A workload recorded, and judged: what the tests of power cuts are made of.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "simulation/trace.h"
+#include "testing/files.h"
+
+namespace nimbus::simulation {
+
+// The programs that append to one store, all in one trace.
+class Trial {
+ public:
+  Trial();
+
+  // Runs a workload (workload.cc) with these arguments beside the store; several
+  // at the same time. With `calls`, each is killed after so many calls.
+  void Run(const std::vector<std::string>& arguments, int processes = 1, uint64_t calls = 0);
+
+  std::string root() const { return directory_ / "root"; }
+  std::string trace() const { return directory_ / "trace"; }
+
+ private:
+  test::TempDir directory_;
+};
+
+struct Verdict {
+  uint64_t judged = 0;
+  std::vector<std::string> bad;  // "N: …", an image that crashed the judge among them
+};
+
+// Judges `count` images of a trace, numbers [0, count) of those that `cases` and
+// `options` give (judge.cc), in two processes.
+Verdict Judge(const std::string& trace, uint64_t count, const std::string& cases,
+              const std::vector<std::string>& options = {});
+
+// Fails the test when an image is bad, and keeps the trace for a closer look.
+void ExpectHolds(const Verdict& verdict, const Trial& trial, const std::string& cases);
+
+}  // namespace nimbus::simulation
