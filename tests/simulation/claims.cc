@@ -31,6 +31,11 @@ absl::StatusOr<Claims> ParseClaims(const Trace& trace) {
     std::string word;
     words >> word;
     if (word == "opened") claims.opened_at = std::min(claims.opened_at, mark.at);
+    if (word == "opened" || word == "seen") {
+      Sight sight{.at = mark.at};
+      if (!(words >> sight.size)) return absl::DataLossError("a size that is none");
+      claims.sights.push_back(sight);
+    }
     if (word != "ack") continue;
     NIMBUS_ASSIGN_OR_RETURN(Acknowledgement ack, ParseAcknowledgement(&words));
     ack.at = mark.at;
@@ -44,6 +49,9 @@ Needed NeededAt(const Trace& trace, const Claims& claims, size_t cut) {
   Needed needed;
   if (cut == 0 || claims.opened_at >= cut) return needed;
   needed = {.store = true, .records = 1};
+  for (const Sight& sight : claims.sights) {
+    if (sight.at < cut) needed.records = std::max(needed.records, sight.size);
+  }
   const int64_t now = trace.micros[cut - 1];
   for (const Acknowledgement& ack : claims.acknowledgements) {
     if (ack.at >= cut) break;

@@ -2,6 +2,7 @@
 // to be there after a power cut because of it.
 //
 //   opened SIZE                              Open returned, and there were so many records
+//   seen SIZE                                a reader was told that there are
 //   ack FIRST COUNT durable [SESSION N]      an append was acknowledged: update N of the session
 //   ack FIRST COUNT relaxed [SESSION N]      … and those after it, if it was one of updates
 #pragma once
@@ -30,8 +31,15 @@ struct Acknowledgement {
   uint64_t n = 0;
 };
 
+// A reader was shown records below `size`: what it may have acted on has to last.
+struct Sight {
+  size_t at = 0;
+  uint64_t size = 0;
+};
+
 struct Claims {
   size_t opened_at = kNever;  // first time
+  std::vector<Sight> sights;
   std::vector<Acknowledgement> acknowledgements;
 };
 
@@ -42,7 +50,8 @@ struct Needed {
   uint64_t records = 0;  // at least
 };
 
-// After a cut at `cut`. A durable append vouches for all records before it too.
+// After a cut at `cut`. A durable append, or record that was seen, vouches for all
+// before it too.
 Needed NeededAt(const Trace& trace, const Claims& claims, size_t cut);
 
 }  // namespace nimbus::simulation

@@ -55,6 +55,13 @@ TEST_F(ClaimsTest, NeedsARelaxedAppendAfterItsTimeOrWithALaterDurableOne) {
   EXPECT_EQ(RecordsNeededAfter(6), 4u);
 }
 
+TEST_F(ClaimsTest, NeedsWhatAReaderHasSeen) {
+  script_.Mark("opened 1").Mark("ack 5 1 relaxed").Mark("seen 4").Mark("opened 6").Mark("seen 2");
+  EXPECT_EQ(RecordsNeededAfter(2), 1u);
+  EXPECT_EQ(RecordsNeededAfter(3), 4u);
+  EXPECT_EQ(RecordsNeededAfter(5), 6u);
+}
+
 TEST_F(ClaimsTest, KnowsUpdates) {
   const schema::Uuid session = schema::NewUuid();
   script_.Mark("opened 1").Mark("ack 7 2 durable " + session.ToString() + " 3");
@@ -66,7 +73,7 @@ TEST_F(ClaimsTest, KnowsUpdates) {
 
 TEST_F(ClaimsTest, RefusesWhatItDoesNotUnderstand) {
   for (const char* mark :
-       {"ack", "ack 1", "ack 1 1 soon", "ack 1 1 durable 1234", "ack x 1 durable"}) {
+       {"ack", "ack 1", "ack 1 1 soon", "seen", "ack 1 1 durable 1234", "ack x 1 durable"}) {
     Script script;
     script.Mark(mark);
     EXPECT_FALSE(ParseClaims(script.trace()).ok()) << mark;

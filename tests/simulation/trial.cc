@@ -69,22 +69,24 @@ Verdict JudgeRange(const std::vector<std::string>& argv, uint64_t from, uint64_t
 
 Trial::Trial() { fs::create_directory(root()); }
 
-void Trial::Run(const std::vector<std::string>& arguments, int processes, uint64_t calls) {
-  std::vector<std::string> argv = {NIMBUS_SIMULATION_WORKLOAD, root() + "/store"};
-  argv.insert(argv.end(), arguments.begin(), arguments.end());
-  std::vector<std::string> environment = {"NIMBUS_RECORD_ROOT=" + root(),
-                                          "NIMBUS_RECORD_TRACE=" + trace()};
-  if (calls > 0) environment.push_back(fmt::format("NIMBUS_RECORD_CALLS={}", calls));
+void Trial::Run(const std::vector<Process>& processes) {
   std::vector<std::unique_ptr<test::Program>> programs;
-  for (int i = 0; i < processes; ++i) {
+  for (const Process& process : processes) {
+    std::vector<std::string> argv = {NIMBUS_SIMULATION_WORKLOAD, root() + "/store"};
+    argv.insert(argv.end(), process.arguments.begin(), process.arguments.end());
+    std::vector<std::string> environment = {"NIMBUS_RECORD_ROOT=" + root(),
+                                            "NIMBUS_RECORD_TRACE=" + trace()};
+    if (process.calls > 0) {
+      environment.push_back(fmt::format("NIMBUS_RECORD_CALLS={}", process.calls));
+    }
     absl::StatusOr<std::unique_ptr<test::Program>> program =
         test::Program::Start({.argv = argv, .environment = environment});
     ASSERT_THAT(program, test::IsOk());
     programs.push_back(*std::move(program));
   }
-  for (const std::unique_ptr<test::Program>& program : programs) {
-    NIMBUS_ASSERT_OK_AND_ASSIGN(const test::Finished run, program->Wait());
-    const bool killed = calls > 0 && run.signal == SIGKILL;
+  for (size_t i = 0; i < programs.size(); ++i) {
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const test::Finished run, programs[i]->Wait());
+    const bool killed = processes[i].calls > 0 && run.signal == SIGKILL;
     ASSERT_TRUE(killed || run.exit_code == 0) << run.out << run.err;
   }
 }

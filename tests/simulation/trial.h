@@ -10,14 +10,19 @@
 
 namespace nimbus::simulation {
 
+// A run of the workload (workload.cc): its arguments beside the store.
+struct Process {
+  std::vector<std::string> arguments;
+  uint64_t calls = 0;  // it is killed after so many, unless 0
+};
+
 // The programs that append to one store, all in one trace.
 class Trial {
  public:
   Trial();
 
-  // Runs a workload (workload.cc) with these arguments beside the store; several
-  // at the same time. With `calls`, each is killed after so many calls.
-  void Run(const std::vector<std::string>& arguments, int processes = 1, uint64_t calls = 0);
+  // Runs them at the same time, to their ends.
+  void Run(const std::vector<Process>& processes);
 
   std::string root() const { return directory_ / "root"; }
   std::string trace() const { return directory_ / "trace"; }

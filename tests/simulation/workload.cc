@@ -2,10 +2,13 @@
 // are, and says in its trace (claims.h) what it was told.
 //
 //   simulation_workload STORE seed=N threads=N appends=N [large=1] [rounds=N] [pause_ms=N]
+//   simulation_workload STORE follow_ms=N
 //
 // appends: of each thread in each round; rounds: times the store is opened and
-// closed; large: bodies up to 3 MB; pause_ms: of each round, at its end. What a
-// journal does not offer yet, relaxed and asynchronous appends, is left out.
+// closed; large: bodies up to 3 MB; pause_ms: of each round, at its end. The second
+// only reads, beside others, for that long. What a journal does not offer yet, relaxed and
+// asynchronous appends, is left out.
+#include <atomic>
 #include <charconv>
 #include <chrono>
 #include <condition_variable>
@@ -34,14 +37,16 @@ using schema::Uuid;
 
 struct Settings {
   std::string store;
-  uint64_t seed = 0, threads = 1, appends = 1, large = 0, rounds = 1, pause_ms = 0;
+  uint64_t seed = 0, threads = 1, appends = 1, large = 0, rounds = 1, pause_ms = 0, follow_ms = 0;
 };
 
 Settings ParseArguments(const std::vector<std::string>& arguments) {
   Settings settings{.store = arguments.at(0)};
   const std::map<std::string, uint64_t*> numbers = {
-      {"seed", &settings.seed},   {"threads", &settings.threads}, {"appends", &settings.appends},
-      {"large", &settings.large}, {"rounds", &settings.rounds},   {"pause_ms", &settings.pause_ms}};
+      {"seed", &settings.seed},          {"threads", &settings.threads},
+      {"appends", &settings.appends},    {"large", &settings.large},
+      {"rounds", &settings.rounds},      {"pause_ms", &settings.pause_ms},
+      {"follow_ms", &settings.follow_ms}};
   for (size_t i = 1; i < arguments.size(); ++i) {
     const size_t equals = arguments[i].find('=');
     NIMBUS_CHECK(equals != std::string::npos);
@@ -254,12 +259,23 @@ void Pause(uint64_t ms) {
   }
 }
 
+// Says what a reader sees, until `done` returns true.
+absl::Status Watch(const Journal& journal, const std::function<bool()>& done) {
+  uint64_t seen = 0;
+  while (!done()) {
+    NIMBUS_ASSIGN_OR_RETURN(const uint64_t size, journal.WaitForMore(seen, 20));
+    if (size > seen) Mark(fmt::format("seen {}", size));
+    seen = size;
+  }
+  return absl::OkStatus();
+}
+
 absl::Status RunRound(const Settings& settings, uint64_t round) {
   NIMBUS_ASSIGN_OR_RETURN(const std::unique_ptr<Journal> journal,
                           Journal::Open(settings.store, {}));
   NIMBUS_ASSIGN_OR_RETURN(const uint64_t size, journal->Size());
   Mark(fmt::format("opened {}", size));
-  std::vector<absl::Status> results(settings.threads);
+  std::vector<absl::Status> results(settings.threads + 1);
   std::vector<std::thread> threads;
   for (uint64_t i = 0; i < settings.threads; ++i) {
     threads.emplace_back([&, i] {
@@ -267,13 +283,31 @@ absl::Status RunRound(const Settings& settings, uint64_t round) {
       results[i] = writer.Run();
     });
   }
+  std::atomic<bool> done = false;
+  std::thread watcher([&] { results.back() = Watch(*journal, [&] { return done.load(); }); });
   for (std::thread& thread : threads) thread.join();
   Pause(settings.pause_ms);
+  done = true;
+  watcher.join();
   for (const absl::Status& result : results) NIMBUS_RETURN_IF_ERROR(result);
   return absl::OkStatus();
 }
 
+absl::Status Follow(const Settings& settings) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(settings.follow_ms);
+  const auto done = [&] { return std::chrono::steady_clock::now() > end; };
+  while (!done()) {
+    const absl::StatusOr<std::unique_ptr<Journal>> journal =
+        Journal::Open(settings.store, {.read_only = true});
+    if (journal.ok()) return Watch(**journal, done);
+    if (!absl::IsNotFound(journal.status())) return journal.status();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));  // until another has made it
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Run(const Settings& settings) {
+  if (settings.follow_ms > 0) return Follow(settings);
   for (uint64_t round = 0; round < settings.rounds; ++round) {
     NIMBUS_RETURN_IF_ERROR(RunRound(settings, round));
   }
