@@ -89,7 +89,7 @@ std::vector<Case> EveryCase(const Trace& trace, const Disk::Ignored& ignored, ui
   std::mt19937_64 random(seed);
   std::vector<Case> cases;
   Disk disk(trace, ignored);
-  for (size_t cut = 0; cut <= trace.records(); ++cut) {
+  for (size_t cut = trace.begun; cut <= trace.records(); ++cut) {
     disk.AdvanceTo(cut);
     AddAt(cut, disk.pending(), &random, &cases);
   }
@@ -100,10 +100,12 @@ std::vector<Case> SomeCases(const Trace& trace, size_t count, uint64_t seed) {
   // Much hangs on the moments after a sync returned and something was
   // acknowledged: half of the cuts are there.
   std::vector<size_t> moments;
-  for (const Said& mark : trace.marks) moments.push_back(mark.at + 1);
+  for (const Said& mark : trace.marks) {
+    if (mark.at >= trace.begun) moments.push_back(mark.at + 1);
+  }
   for (const Op& op : trace.ops) {
     const bool syncs = op.call == Call::kSync || (op.flags & kThrough) != 0;
-    if (!syncs || op.end == kNever) continue;
+    if (!syncs || op.end == kNever || op.end < trace.begun) continue;
     moments.push_back(op.end);
     moments.push_back(op.end + 1);
   }
@@ -114,7 +116,8 @@ std::vector<Case> SomeCases(const Trace& trace, size_t count, uint64_t seed) {
   std::vector<Case> cases;
   for (size_t i = 0; i < count; ++i) {
     const bool moment = !moments.empty() && below(2) == 0;
-    cases.push_back({.cut = moment ? moments[below(moments.size())] : below(trace.records() + 1),
+    cases.push_back({.cut = moment ? moments[below(moments.size())]
+                                   : trace.begun + below(trace.records() + 1 - trace.begun),
                      .kind = static_cast<Kind>(below(kKinds)),
                      .share = std::uniform_real_distribution<double>()(random),
                      .seed = random()});

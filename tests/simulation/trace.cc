@@ -68,6 +68,7 @@ class Parser {
         }
         break;
       case Call::kMark:
+        if (record.data == "begun") trace_.begun = at + 1;
         trace_.marks.push_back({at, std::string(record.data)});
         break;
       case Call::kSnapshot:

@@ -42,6 +42,9 @@ struct Trace {
   std::vector<Said> marks;
   std::vector<Held> snapshots;
   std::vector<std::string> unsupported;
+  // Cuts are from here on: after the mark "begun", if there is one, before which
+  // are the files that the program found.
+  size_t begun = 0;
   std::vector<int64_t> micros;  // of each record; a cut at c is after record c - 1
 
   size_t records() const { return micros.size(); }

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include <csignal>
 #include <filesystem>
@@ -18,6 +19,37 @@
 namespace nimbus::simulation {
 namespace {
 namespace fs = std::filesystem;
+
+// The records of a call that returned.
+std::string RecordsOf(RecordHeader header, const std::string& path, const std::string& data) {
+  static uint64_t id = 0;  // the recorder's begin far above
+  header.id = ++id;
+  header.path_bytes = static_cast<uint32_t>(path.size());
+  header.data_bytes = static_cast<uint32_t>(data.size());
+  RecordHeader returned{.call = Call::kReturned, .id = header.id, .inode = header.inode};
+  returned.offset = static_cast<int64_t>(data.size());
+  const auto bytes_of = [](const RecordHeader& of) {
+    return std::string(reinterpret_cast<const char*>(&of), sizeof(of));
+  };
+  if (header.call == Call::kMark) return bytes_of(header) + data;
+  return bytes_of(header) + path + data + bytes_of(returned);
+}
+
+// A trace that makes the files that are there, each with its inode.
+std::string TraceOf(const Image& image, const std::string& root) {
+  std::string trace;
+  for (const std::string& path : image.directories) {
+    trace += RecordsOf({.call = Call::kMakeDirectory}, path, "");
+  }
+  for (const auto& [path, contents] : image.files) {
+    struct stat info {};
+    EXPECT_EQ(stat((root + "/" + path).c_str(), &info), 0) << path;
+    trace += RecordsOf({.call = Call::kCreate, .inode = info.st_ino}, path, "");
+    trace += RecordsOf({.call = Call::kWrite, .inode = info.st_ino}, path, contents.ToString());
+  }
+  return trace + RecordsOf({.call = Call::kSyncAll}, "", "") +
+         RecordsOf({.call = Call::kMark}, "", "begun");
+}
 
 // What one judge said, and the number after the last image it came to.
 struct Said {
@@ -68,6 +100,13 @@ Verdict JudgeRange(const std::vector<std::string>& argv, uint64_t from, uint64_t
 }  // namespace
 
 Trial::Trial() { fs::create_directory(root()); }
+
+Trial::Trial(const Image& image, uint64_t records) {
+  EXPECT_THAT(WriteImage(image, root()), test::IsOk());
+  const std::string opened =
+      records > 0 ? RecordsOf({.call = Call::kMark}, "", fmt::format("opened {}", records)) : "";
+  EXPECT_TRUE(test::WriteFile(trace(), opened + TraceOf(image, root())));
+}
 
 void Trial::Run(const std::vector<Process>& processes) {
   std::vector<std::unique_ptr<test::Program>> programs;

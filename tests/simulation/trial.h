@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "simulation/image.h"
 #include "simulation/trace.h"
 #include "testing/files.h"
 
@@ -20,6 +21,9 @@ struct Process {
 class Trial {
  public:
   Trial();
+  // One that begins with the files of `image`, which are on stable storage, and,
+  // unless it is 0, a store of `records` among them.
+  Trial(const Image& image, uint64_t records);
 
   // Runs them at the same time, to their ends.
   void Run(const std::vector<Process>& processes);
