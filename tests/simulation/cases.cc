@@ -13,6 +13,9 @@ constexpr std::array<const char*, kKinds> kNames = {"all",   "none",  "all but o
                                                     "first", "last",  "torn",        "sectors",
                                                     "pages", "whole", "data",        "metadata"};
 
+// So many changes at one cut are each missing and alone; of more, some by chance.
+constexpr size_t kEachMax = 8;
+
 // A number in [0, 1) that follows from the arguments.
 double Chance(uint64_t seed, uint64_t a, uint64_t b) {
   uint64_t x = seed;
@@ -31,8 +34,10 @@ void AddAt(size_t cut, size_t pending, std::mt19937_64* random, std::vector<Case
   if (pending == 0) return;
   cases->push_back({.cut = cut, .kind = Kind::kAll});
   if (pending > 1) {
-    for (size_t i = 0; i < pending; ++i) {
-      const double which = (static_cast<double>(i) + 0.5) / static_cast<double>(pending);
+    const size_t tried = std::min(pending, kEachMax);
+    for (size_t i = 0; i < tried; ++i) {
+      const double within = tried < pending ? share(*random) : 0.5;
+      const double which = (static_cast<double>(i) + within) / static_cast<double>(tried);
       cases->push_back({.cut = cut, .kind = Kind::kAllButOne, .share = which});
       cases->push_back({.cut = cut, .kind = Kind::kOnlyOne, .share = which});
     }

@@ -37,8 +37,8 @@ struct Case {
 
 bool IsThere(const Case& power_cut, const Slot& slot);
 
-// Every cut of the trace: all, none, each change missing, each alone, and some
-// of the others.
+// Every cut of the trace: all, none, each change missing, each alone (of many,
+// some), and some of the others.
 std::vector<Case> EveryCase(const Trace& trace, const Disk::Ignored& ignored, uint64_t seed);
 
 // `count` of them by chance, in the order of their cuts.

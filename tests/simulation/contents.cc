@@ -19,7 +19,11 @@ void Contents::Write(uint64_t offset, std::string_view bytes) {
   while (!bytes.empty()) {
     const size_t within = offset % kPageBytes;
     const std::string_view piece = bytes.substr(0, kPageBytes - within);
-    std::copy(piece.begin(), piece.end(), Own(offset / kPageBytes).begin() + within);
+    const size_t page = offset / kPageBytes;
+    const bool is_null = page >= pages_.size() || pages_[page] == nullptr;
+    if (!is_null || piece.find_first_not_of('\0') != piece.npos) {
+      std::copy(piece.begin(), piece.end(), Own(page).begin() + within);
+    }
     offset += piece.size();
     bytes.remove_prefix(piece.size());
   }

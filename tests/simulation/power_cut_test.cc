@@ -92,10 +92,10 @@ class PowerCutTest : public ::testing::Test {
 
   // That the journal would be found bad if it were one as `option` says, and for
   // one reason at least that says `why`.
-  void ExpectCaught(const Trial& trial, const std::string& option, const std::string& why) {
-    constexpr uint64_t kCount = 200;
+  void ExpectCaught(const Trial& trial, const std::string& option, const std::string& why,
+                    uint64_t count = 200) {
     const Verdict verdict =
-        Judge(trial.trace(), kCount, fmt::format("some={},{}", kCount, seed_), {option});
+        Judge(trial.trace(), count, fmt::format("some={},{}", count, seed_), {option});
     const auto says_why = [&](const std::string& bad) { return bad.find(why) != bad.npos; };
     const auto example = std::find_if(verdict.bad.begin(), verdict.bad.end(), says_why);
     std::printf("%s: %zu of %lu images bad\n", option.c_str(), verdict.bad.size(), verdict.judged);
@@ -174,6 +174,13 @@ TEST_F(PowerCutTest, LosesNothingOfLargeBodies) {
   });
 }
 
+// More than a log holds, in one go.
+TEST_F(PowerCutTest, LosesNothingOfMuchAtOnce) {
+  ExpectSurvives(kImages / 8, [&](Trial* trial) {
+    trial->Run({Writer({"threads=4", "appends=150"})});
+  });
+}
+
 TEST_F(PowerCutTest, LosesNothingThatProcessesAppendOrSee) {
   ExpectSurvives(kImages, [&](Trial* trial) {
     const std::vector<std::string> arguments = {"threads=2", "appends=20", "rounds=2"};
@@ -217,15 +224,17 @@ TEST_F(PowerCutTest, CatchesAJournalThatDoesNotSync) {
   ExpectCaught(trial, "ignore=journal-1", "data.mdb: missing");
 }
 
-TEST_F(PowerCutTest, CatchesALogThatDoesNotSync) {
+// Records move from a log to LMDB: it is no use that only one of them is synced.
+TEST_F(PowerCutTest, CatchesALogOrTablesThatAreNotSynced) {
   Trial trial;
-  trial.Run({Writer({"threads=3", "appends=20"})});
+  trial.Run({Writer({"threads=4", "appends=150"})});
   NIMBUS_ASSERT_OK_AND_ASSIGN(const Trace trace, ReadTrace(trial.trace()));
   const auto is_of_log = [](const Op& op) { return op.path.ends_with("/wal"); };
   if (std::none_of(trace.ops.begin(), trace.ops.end(), is_of_log)) {
     GTEST_SKIP() << "this journal has no log";
   }
-  ExpectCaught(trial, "ignore=wal", "were acknowledged");
+  ExpectCaught(trial, "ignore=wal", "were acknowledged", 60);
+  ExpectCaught(trial, "ignore=data.mdb", "is missing, though the log says", 120);
 }
 
 TEST_F(PowerCutTest, CatchesAJournalThatAcknowledgesTooEarly) {
