@@ -14,7 +14,7 @@ constexpr std::array<const char*, kKinds> kNames = {"all",   "none",  "all but o
                                                     "pages", "whole", "data",        "metadata"};
 
 // So many changes at one cut are each missing and alone; of more, some by chance.
-constexpr size_t kEachMax = 8;
+constexpr size_t kEachMax = 4;
 
 // A number in [0, 1) that follows from the arguments.
 double Chance(uint64_t seed, uint64_t a, uint64_t b) {

@@ -55,7 +55,7 @@ constexpr uint64_t kSlower = 5;
 constexpr uint64_t kSlower = 1;
 #endif
 constexpr uint64_t kTraces = NIMBUS_LONG_TESTS ? 4 : 1;
-constexpr uint64_t kImages = (NIMBUS_LONG_TESTS ? 650 : 200) / kSlower;
+constexpr uint64_t kImages = (NIMBUS_LONG_TESTS ? 500 : 200) / kSlower;
 
 class PowerCutTest : public ::testing::Test {
  protected:
