@@ -8,7 +8,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
+#include <utility>
 
+#include "file_lock.h"
 #include "futex.h"
 #include "nimbus/schema/status.h"
 #include "store.h"
@@ -36,6 +39,15 @@ absl::StatusOr<std::unique_ptr<WalState>> WalState::Open(const std::string& dire
                                                          const schema::Uuid& journal,
                                                          bool read_only) {
   const std::string path = directory + "/wal.state";
+  // Of several writers that open it, one makes it: what the others have said since
+  // must stay.
+  std::unique_ptr<LockFile> file_lock;
+  std::optional<FileLock> lock;
+  if (!read_only) {
+    NIMBUS_ASSIGN_OR_RETURN(file_lock, LockFile::Open(path));
+    NIMBUS_ASSIGN_OR_RETURN(FileLock locked, FileLock::Take(file_lock.get()));
+    lock.emplace(std::move(locked));
+  }
   int file = open(path.c_str(), (read_only ? O_RDWR : O_RDWR | O_CREAT) | O_CLOEXEC, 0644);
   const bool writable = file >= 0;  // a reader wakes the waits of its own process by it
   if (file < 0 && read_only) file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -62,7 +74,6 @@ absl::StatusOr<std::unique_ptr<WalState>> WalState::Open(const std::string& dire
                     std::memcmp(m.journal, journal.bytes.data(), sizeof(m.journal)) == 0;
   if (ours) return state;
   if (read_only) return std::unique_ptr<WalState>();
-  // Whoever opens at the same time writes the same.
   std::memcpy(m.journal, journal.bytes.data(), sizeof(m.journal));
   m.durable.store(0);
   m.version = kVersion;
