@@ -23,16 +23,18 @@ off_t PlaceOf(int half, size_t offset) {
   return static_cast<off_t>(static_cast<size_t>(half) * kWalHalfBytes + offset);
 }
 
-// Up to `size` bytes of the file; fewer where it ends or can't be read, which
-// leaves an entry that does not prove itself.
-Bytes ReadAt(int file, off_t place, size_t size) {
+// Up to `size` bytes of the file; fewer where it ends, which leaves an entry that
+// does not prove itself. What can't be read may prove itself another time, so
+// that it is no end of the log.
+absl::StatusOr<Bytes> ReadAt(int file, off_t place, size_t size, const std::string& path) {
   Bytes bytes(size);
   size_t done = 0;
   while (done < size) {
     const ssize_t got =
         pread(file, bytes.data() + done, size - done, place + static_cast<off_t>(done));
     if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) break;
+    if (got < 0) return StatusOfErrno(errno, path);
+    if (got == 0) break;
     done += static_cast<size_t>(got);
   }
   bytes.resize(done);
@@ -147,13 +149,14 @@ void Wal::NoteApplied(uint64_t sequence) {
 }
 
 // The entry there, if it is the one that comes next.
-std::unique_ptr<const WalEntry> Wal::ReadNext(int half, size_t offset) const {
+absl::StatusOr<std::unique_ptr<const WalEntry>> Wal::ReadNext(int half, size_t offset) const {
   if (file_ < 0 || offset + sizeof(WalEntryHeader) > kWalHalfBytes) return nullptr;
-  const Bytes header = ReadAt(file_, PlaceOf(half, offset), sizeof(WalEntryHeader));
+  const off_t place = PlaceOf(half, offset);
+  NIMBUS_ASSIGN_OR_RETURN(const Bytes header, ReadAt(file_, place, sizeof(WalEntryHeader), path_));
   const std::optional<size_t> extent = WalEntryExtent(header, journal_);
   if (!extent.has_value() || *extent > kWalHalfBytes - offset) return nullptr;
-  absl::StatusOr<std::unique_ptr<const WalEntry>> entry =
-      WalEntry::Decode(ReadAt(file_, PlaceOf(half, offset), *extent));
+  NIMBUS_ASSIGN_OR_RETURN(Bytes bytes, ReadAt(file_, place, *extent, path_));
+  absl::StatusOr<std::unique_ptr<const WalEntry>> entry = WalEntry::Decode(std::move(bytes));
   if (!entry.ok() || WalLink{(*entry)->first_sequence(), (*entry)->header().previous} != tail_.link)
     return nullptr;
   return *std::move(entry);
@@ -168,31 +171,35 @@ void Wal::Accept(std::unique_ptr<const WalEntry> entry, int half, size_t offset)
   newer_->Add(std::move(entry));
 }
 
-void Wal::ReadOn(uint64_t up_to) {
+absl::Status Wal::ReadOn(uint64_t up_to) {
   while (tail_.known && tail_.link.sequence < up_to) {
     int half = tail_.half;
     size_t offset = tail_.offset;
-    std::unique_ptr<const WalEntry> entry = ReadNext(half, offset);
+    NIMBUS_ASSIGN_OR_RETURN(std::unique_ptr<const WalEntry> entry, ReadNext(half, offset));
     if (entry == nullptr) {
       half = 1 - half;
       offset = 0;
-      entry = ReadNext(half, offset);
+      NIMBUS_ASSIGN_OR_RETURN(entry, ReadNext(half, offset));
     }
-    if (entry == nullptr) return;
+    if (entry == nullptr) break;
     Accept(std::move(entry), half, offset);
   }
+  return absl::OkStatus();
 }
 
 WalOverlay Wal::DurableOverlay() {
   const schema::MutexLock lock(&mu_);
-  if (!owner_ && state_ != nullptr) {
-    ReadOn(state_->durable());
-  } else if (!owner_) {
-    // Nobody says how far the log is durable: what is found is made so.
-    ReadOn(UINT64_MAX);
-    if (!FlushFound().ok()) tail_.known = false;  // Synchronize will say why
+  // Looked at once: it may move on while the entries are read.
+  uint64_t durable = DurableLocked();
+  if (!owner_) {
+    absl::Status status = ReadOn(state_ == nullptr ? UINT64_MAX : durable);
+    if (state_ == nullptr) {
+      // Nobody says how far the log is durable: what is found is made so.
+      if (status.ok()) status = FlushFound();
+      durable = flushed_;
+    }
+    if (!status.ok()) tail_.known = false;  // Synchronize will say why
   }
-  const uint64_t durable = DurableLocked();
   const uint64_t wanted = owner_ || tail_.known ? durable : UINT64_MAX;
   return {older_, older_->size(), newer_, newer_->size(), durable, wanted};
 }
@@ -220,6 +227,7 @@ Wal::Chain Wal::ReadChain(const Bytes& half) const {
         break;
       }
     }
+    chain.durable_before = std::max(chain.durable_before, (*entry)->header().durable_before);
     chain.entries.push_back(*std::move(entry));
     chain.bytes += *extent;
   }
@@ -242,39 +250,51 @@ void Wal::TakeChain(int half, Chain chain) {
   }
 }
 
-absl::Status Wal::CheckNothingFollows(std::span<const uint8_t> half, uint64_t end) const {
-  for (; half.size() >= sizeof(WalEntryHeader); half = half.subspan(kWalAlignment)) {
+// What is said to be durable by entries that lie about in `rest`, if it is more
+// than the records before `end`.
+uint64_t Wal::DurableBefore(std::span<const uint8_t> rest, uint64_t end) const {
+  uint64_t durable = end;
+  for (; rest.size() >= sizeof(WalEntryHeader); rest = rest.subspan(kWalAlignment)) {
     WalEntryHeader header;
-    std::memcpy(&header, half.data(), sizeof(header));
-    const std::optional<size_t> extent = WalEntryExtent(half, journal_);
-    if (!extent.has_value() || *extent > half.size() || header.durable_before <= end) continue;
-    const std::span<const uint8_t> bytes = half.first(*extent);
-    if (!WalEntry::Decode(Bytes(bytes.begin(), bytes.end())).ok()) continue;
-    return Error(Code::kDataLoss,
-                 "{}: record {} is missing, though the log says that those before {} are durable",
-                 path_, end, header.durable_before);
+    std::memcpy(&header, rest.data(), sizeof(header));
+    const std::optional<size_t> extent = WalEntryExtent(rest, journal_);
+    if (!extent.has_value() || *extent > rest.size() || header.durable_before <= durable) continue;
+    const std::span<const uint8_t> bytes = rest.first(*extent);
+    if (WalEntry::Decode(Bytes(bytes.begin(), bytes.end())).ok()) durable = header.durable_before;
   }
-  return absl::OkStatus();
+  return durable;
+}
+
+// Takes what fdatasync has answered. It tells of a failure once, and what could
+// not be written counts as clean from then on: no later answer is believed.
+absl::Status Wal::NoteFlush(int answer) {
+  if (answer == 0 && !flush_failed_) return absl::OkStatus();
+  flush_failed_ = true;
+  return Error(Code::kDataLoss, "{}: what was written could not be flushed", path_);
 }
 
 absl::Status Wal::FlushFound() {
   const uint64_t end = tail_.link.sequence;
   if (end <= flushed_ || file_ < 0) return absl::OkStatus();
   const bool said = state_ != nullptr && end <= state_->durable();
-  if (!said && fdatasync(file_) != 0) return StatusOfErrno(errno, path_);
+  if (!said) NIMBUS_RETURN_IF_ERROR(NoteFlush(fdatasync(file_)));
   flushed_ = end;
-  if (!said && owner_) state_->SetDurable(end);
   return absl::OkStatus();
 }
 
 absl::Status Wal::SynchronizeLocked(const WalLink& lmdb_end) {
-  const uint64_t durable = state_ == nullptr ? 0 : state_->durable();
+  tail_.known = false;
+  uint64_t durable = state_ == nullptr ? 0 : state_->durable();
   NIMBUS_RETURN_IF_ERROR(OpenFile());
   std::array<Bytes, 2> halves;
   std::array<Chain, 2> chains;
+  std::array<std::span<const uint8_t>, 2> rests;
   for (size_t half = 0; half < 2 && file_ >= 0; ++half) {
-    halves[half] = ReadAt(file_, PlaceOf(static_cast<int>(half), 0), kWalHalfBytes);
+    const off_t place = PlaceOf(static_cast<int>(half), 0);
+    NIMBUS_ASSIGN_OR_RETURN(halves[half], ReadAt(file_, place, kWalHalfBytes, path_));
     chains[half] = ReadChain(halves[half]);
+    rests[half] = std::span<const uint8_t>(halves[half]).subspan(chains[half].bytes);
+    durable = std::max(durable, chains[half].durable_before);
   }
   Forget();
   tail_ = {.link = lmdb_end, .half = 0, .offset = 0, .known = false};
@@ -285,38 +305,40 @@ absl::Status Wal::SynchronizeLocked(const WalLink& lmdb_end) {
   TakeChain(1, std::move(chains[1]));
   // The log may go from the end of the second half to the beginning of the first.
   if (!began_in_first && tail_.known) TakeChain(0, ReadChain(halves[0]));
-  tail_.known = true;
   const uint64_t end = tail_.link.sequence;
-  for (const Bytes& half : halves) NIMBUS_RETURN_IF_ERROR(CheckNothingFollows(half, end));
-  if (durable > end) {
-    return Error(Code::kDataLoss, "{}: the log ends at record {}, but those before {} are durable",
-                 path_, end, durable);
+  for (const std::span<const uint8_t> rest : rests) {
+    durable = std::max(durable, DurableBefore(rest, end));
   }
-  return FlushFound();
+  const absl::Status status =
+      durable <= end
+          ? FlushFound()
+          : Error(Code::kDataLoss, "{}: the log ends at record {}, but those before {} are durable",
+                  path_, end, durable);
+  tail_.known = status.ok();
+  return status;
 }
 
 absl::Status Wal::Synchronize(const WalLink& lmdb_end) {
   const schema::MutexLock lock(&mu_);
-  if (owner_) return absl::OkStatus();
-  const absl::Status status = SynchronizeLocked(lmdb_end);
-  tail_.known = status.ok();
-  return status;
+  return owner_ ? absl::OkStatus() : SynchronizeLocked(lmdb_end);
 }
 
 absl::Status Wal::BeginTenure(const WalLink& lmdb_end) {
   const schema::MutexLock lock(&mu_);
   NIMBUS_CHECK(!owner_ && state_ != nullptr);
-  const bool alone = tenure_ != 0 && state_->tenure() == tenure_;
+  const bool alone = tail_.known && tenure_ != 0 && state_->tenure() == tenure_;
   if (!alone) {
-    ReadOn(UINT64_MAX);
+    NIMBUS_RETURN_IF_ERROR(ReadOn(UINT64_MAX));
     const bool behind =
         !tail_.known || tail_.link.sequence < std::max(lmdb_end.sequence, state_->durable());
     if (behind) NIMBUS_RETURN_IF_ERROR(SynchronizeLocked(lmdb_end));
     applied_ = std::max(applied_, lmdb_end.sequence);
-    tenure_ = state_->BeginTenure();
   }
+  NIMBUS_RETURN_IF_ERROR(FlushFound());
+  if (!alone) tenure_ = state_->BeginTenure();
   owner_ = true;
-  return FlushFound();
+  if (flushed_ > state_->durable()) state_->SetDurable(flushed_);
+  return absl::OkStatus();
 }
 
 void Wal::EndTenure() {
@@ -364,10 +386,9 @@ absl::Status Wal::Flush() {
     file = file_;
     end = tail_.link.sequence;
   }
-  if (fdatasync(file) != 0) {
-    return Error(Code::kDataLoss, "flush of the log: {}", std::strerror(errno));
-  }
+  const int answer = fdatasync(file);
   const schema::MutexLock lock(&mu_);
+  NIMBUS_RETURN_IF_ERROR(NoteFlush(answer));
   flushed_ = std::max(flushed_, end);
   state_->SetDurable(end);
   return absl::OkStatus();

@@ -9,7 +9,7 @@
 //   lmdb::Transaction txn = …; Head head = …;           // LMDB second
 //   if (!overlay.Continue(head.size())) …               // wal.Synchronize, and again
 //
-// Snapshot (environment.h) does that for everyone.
+// Environment::TakeSnapshot does that for everyone.
 #pragma once
 
 #include <cstdint>
@@ -97,6 +97,7 @@ class Wal {
   struct Chain {  // the entries of one half, from its beginning on
     std::vector<std::unique_ptr<const WalEntry>> entries;
     size_t bytes = 0;
+    uint64_t durable_before = 0;  // the most that any of them says
   };
 
   Wal(std::string path, const schema::Uuid& journal, bool read_only)
@@ -105,8 +106,8 @@ class Wal {
   absl::Status OpenFile() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   uint64_t DurableLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Takes entries from the tail on, as long as the log ends before `up_to`.
-  void ReadOn(uint64_t up_to) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  std::unique_ptr<const WalEntry> ReadNext(int half, size_t offset) const
+  absl::Status ReadOn(uint64_t up_to) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::StatusOr<std::unique_ptr<const WalEntry>> ReadNext(int half, size_t offset) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Accept(std::unique_ptr<const WalEntry> entry, int half, size_t offset)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -114,7 +115,8 @@ class Wal {
   Chain ReadChain(const Bytes& half) const;
   void TakeChain(int half, Chain chain) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status SynchronizeLocked(const WalLink& lmdb_end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  absl::Status CheckNothingFollows(std::span<const uint8_t> half, uint64_t end) const;
+  uint64_t DurableBefore(std::span<const uint8_t> rest, uint64_t end) const;
+  absl::Status NoteFlush(int answer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // What was found may not have been flushed by whoever wrote it.
   absl::Status FlushFound() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool OtherHalfIsFree() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -133,6 +135,7 @@ class Wal {
   uint64_t tenure_ ABSL_GUARDED_BY(mu_) = 0;   // the number of its last one
   uint64_t flushed_ ABSL_GUARDED_BY(mu_) = 0;  // known here to be on stable storage
   uint64_t applied_ ABSL_GUARDED_BY(mu_) = 0;
+  bool flush_failed_ ABSL_GUARDED_BY(mu_) = false;
 };
 
 }  // namespace nimbus::journal
