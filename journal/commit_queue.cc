@@ -67,7 +67,7 @@ CommitQueue::~CommitQueue() {
   // Another process that is writing moves the log itself, sooner or later.
   if (!tenure_->held() && !tenure_->TryTake().value_or(false)) return;
   // What can't be applied, for want of room or anything else, stays in the log.
-  static_cast<void>(applier_.Apply());
+  if (!applier_.Apply().ok()) static_cast<void>(environment_.wal().Flush());
 }
 
 CommitQueue::Visit::~Visit() {
@@ -142,8 +142,9 @@ absl::Status CommitQueue::AppendAsync(std::vector<Run> runs, const AppendOptions
 void CommitQueue::BecomeLeader() {
   const schema::MutexLock lock(&mu_);
   ++lead_waiters_;
-  while (leading_) led_.Wait(&mu_);
+  while (leading_ && !lead_handed_) led_.Wait(&mu_);
   --lead_waiters_;
+  lead_handed_ = false;
   leading_ = true;
 }
 
@@ -156,7 +157,9 @@ void CommitQueue::EndLead() {
     held_ = tenure_->held();
     led_at_ = Clock::now();
     if (lead_waiters_ > 0) {
-      leading_ = false;
+      // Still leading: a caller that came in between would lead a group of those
+      // that wait longer, and might not be in it.
+      lead_handed_ = true;
       led_.Signal();
       return;
     }
@@ -228,8 +231,9 @@ absl::Status CommitQueue::CommitGroup(const std::vector<Request*>& requests) {
     }
   }
   if (!group.empty()) NIMBUS_RETURN_IF_ERROR(WriteEntry(group.Finish(), durability));
-  // Also for a retry of an append that was written, and not flushed.
-  if (durability == Durability::kDurable) NIMBUS_RETURN_IF_ERROR(FlushLog());
+  // Also for a retry of an append that was written, and not flushed; and when
+  // relaxed ones are due, and the keeper has no chance between the groups.
+  if (durability == Durability::kDurable || RelaxedIsDue()) NIMBUS_RETURN_IF_ERROR(FlushLog());
   const uint64_t durable = environment_.wal().durable();
   for (Request* request : requests) {
     if (!request->result.ok()) continue;
@@ -274,11 +278,16 @@ absl::Status CommitQueue::Bypass(const WalEntry& entry) {
   return status;
 }
 
-absl::Status CommitQueue::FlushLog() {
-  NIMBUS_RETURN_IF_ERROR(environment_.wal().Flush());
+bool CommitQueue::RelaxedIsDue() const {
   const schema::MutexLock lock(&mu_);
-  relaxed_since_.reset();
-  return absl::OkStatus();
+  return relaxed_since_.has_value() && Clock::now() >= *relaxed_since_ + kRelaxed;
+}
+
+absl::Status CommitQueue::FlushLog() {
+  const absl::Status status = environment_.wal().Flush();
+  const schema::MutexLock lock(&mu_);
+  relaxed_since_.reset();  // also after an error: there is no second try
+  return status;
 }
 
 // Lets another process write. The applier has to be done: it needs the tenure.
@@ -301,6 +310,13 @@ void CommitQueue::Latch(const absl::Status& status) {
     latched = latched_;
     refused.swap(waiting_);
     waiting_records_ = waiting_bytes_ = 0;
+    // Who is named to lead has to, so that there is an end to it; it is refused then.
+    if (!refused.empty() && refused.front()->state.load(std::memory_order_relaxed) == kLead) {
+      waiting_.push_back(refused.front());
+      waiting_records_ = refused.front()->records;
+      waiting_bytes_ = refused.front()->bytes;
+      refused.pop_front();
+    }
     room_.SignalAll();
   }
   for (Request* request : refused) Complete(request, latched);

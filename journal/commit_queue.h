@@ -97,6 +97,7 @@ class CommitQueue {
   absl::Status WriteEntry(std::unique_ptr<const WalEntry> entry, Durability durability);
   absl::Status MakeRoom(size_t bytes);
   absl::Status Bypass(const WalEntry& entry);
+  bool RelaxedIsDue() const;
   absl::Status FlushLog();
   absl::Status EndTenure();
   void Finish(const std::vector<Request*>& requests, const absl::Status& status);
@@ -133,7 +134,8 @@ class CommitQueue {
   size_t waiting_bytes_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t room_waiters_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t lead_waiters_ ABSL_GUARDED_BY(mu_) = 0;
-  bool leading_ ABSL_GUARDED_BY(mu_) = false;  // or named to
+  bool leading_ ABSL_GUARDED_BY(mu_) = false;      // or named to
+  bool lead_handed_ ABSL_GUARDED_BY(mu_) = false;  // to one of lead_waiters_
   bool keeper_leads_ ABSL_GUARDED_BY(mu_) = false;
   bool keeping_ ABSL_GUARDED_BY(mu_) = false;  // the keeper has a deadline
   bool closing_ ABSL_GUARDED_BY(mu_) = false;
