@@ -38,10 +38,9 @@ std::string Filled(Random& random, size_t bytes, std::string_view pattern, Fille
   return head;
 }
 
-std::string OperationInput(Random& random) {
-  return Filled(random, kOperationInputBytes,
-                R"({"cwd":"/srv/app/%w","branch":"%w","mode":"auto","prompt":")", AppendProse,
-                R"("})");
+std::string OperationInput(Random& random, size_t bytes) {
+  return Filled(random, bytes, R"({"cwd":"/srv/app/%w","branch":"%w","mode":"auto","prompt":")",
+                AppendProse, R"("})");
 }
 
 std::string OperationOutput(Random& random) {
@@ -182,7 +181,7 @@ WorkloadOperation Workload::Operation(uint64_t number) const {
   Random random(seed_ * 0x2545f4914f6cdd1du + number);
   WorkloadOperation operation;
   operation.type = "chat";
-  operation.input = OperationInput(random);
+  operation.input = OperationInput(random, kOperationInputBytes);
   operation.output = OperationOutput(random);
   for (size_t step = 0; step < kWorkloadSteps; ++step) {
     operation.steps.push_back(step % 2 == 0 ? ModelCall(random) : ToolCall(random));
@@ -196,6 +195,15 @@ WorkloadOperation Workload::Operation(uint64_t number) const {
     checkpoint.state = CheckpointState(random, operation, checkpoint.step);
     operation.checkpoints.push_back(std::move(checkpoint));
   }
+  Renumber(number, &operation);
+  return operation;
+}
+
+WorkloadOperation Workload::SingleEvent(uint64_t number) const {
+  Random random(seed_ * 0x2545f4914f6cdd1du + number);
+  WorkloadOperation operation;
+  operation.type = "chat";
+  operation.input = OperationInput(random, kSingleEventBytes);
   Renumber(number, &operation);
   return operation;
 }

@@ -36,6 +36,7 @@ inline constexpr size_t kOperationInputBytes = 300;
 inline constexpr size_t kStepInputBytes = 400;
 inline constexpr size_t kStepOutputBytes = 1500;
 inline constexpr size_t kCheckpointStateBytes = 4096;
+inline constexpr size_t kSingleEventBytes = 1024;
 static_assert(kWorkloadEvents == 24);
 
 struct WorkloadStep {
@@ -83,6 +84,10 @@ class Workload {
   explicit Workload(uint64_t seed) : seed_(seed) {}
 
   WorkloadOperation Operation(uint64_t number) const;
+
+  // Not of the canonical workload: an operation of which only the first event is
+  // there to be appended, with kSingleEventBytes of JSON.
+  WorkloadOperation SingleEvent(uint64_t number) const;
 
   // The same operation with the ids of another, so that a few texts serve many
   // operations while a clock runs.

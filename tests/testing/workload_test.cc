@@ -68,6 +68,15 @@ TEST(WorkloadTest, TextsHaveTheCanonicalSizes) {
   }
 }
 
+TEST(WorkloadTest, ASingleEventHasOneKilobyteOfJson) {
+  const Workload workload(1);
+  const WorkloadOperation operation = workload.SingleEvent(7);
+  EXPECT_EQ(operation.input.size(), 1024u);
+  EXPECT_EQ(operation.id, workload.Operation(7).id);
+  EXPECT_TRUE(schema::ValidateEvent(operation.Event(0, workload.SessionId(0))).ok());
+  EXPECT_NE(operation.input, workload.SingleEvent(8).input);
+}
+
 TEST(WorkloadTest, SameSeedGivesTheSameBytesOnEveryMachine) {
   const std::string text = AllText(Workload(1).Operation(3));
   EXPECT_EQ(text, AllText(Workload(1).Operation(3)));
