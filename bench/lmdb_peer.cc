@@ -1,110 +1,89 @@
+// Plain LMDB: what someone stores events in who wants nothing but LMDB, and the
+// same with a hash and compression added by hand.
 #include <lmdb.h>
+#include <sodium.h>
+#include <zstd.h>
 
-#include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <memory>
-#include <mutex>
-#include <optional>
 #include <string_view>
-#include <thread>
 #include <utility>
 #include <vector>
 
+#include "bench/group_queue.h"
 #include "bench/peer.h"
-#include "nimbus/schema/event.h"
+#include "nimbus/journal/journal.h"
+#include "nimbus/schema/check.h"
 #include "nimbus/schema/status.h"
 
 namespace nimbus::bench {
 namespace {
 
 constexpr size_t kMapBytes = size_t{1} << 36;
-constexpr size_t kGroupEventsMax = 512;  // as journal::Options
-constexpr size_t kGroupBytesMax = 1u << 20;
 
 absl::Status LmdbError(std::string_view what, int code) {
   return schema::Error(absl::StatusCode::kInternal, "{}: {}", what, mdb_strerror(code));
 }
 
-// An event waiting for its group to be committed.
-struct Waiter {
-  std::vector<uint8_t> value;
-  std::optional<absl::Status> result;
-  std::condition_variable done;
+struct FreeContext {
+  void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
 };
 
-// Callers queue encoded events; one thread puts all that wait into one
-// transaction, commits it with LMDB's default durability, and wakes them.
+// SHA-256 of the value, then the value by itself in zstd at the journal's level.
+Bytes HashAndCompress(const Bytes& value) {
+  static const int level = journal::Options().compression_level;
+  thread_local const std::unique_ptr<ZSTD_CCtx, FreeContext> context(ZSTD_createCCtx());
+  Bytes result(crypto_hash_sha256_BYTES + ZSTD_compressBound(value.size()));
+  crypto_hash_sha256(result.data(), value.data(), value.size());
+  const size_t size = ZSTD_compressCCtx(context.get(), result.data() + crypto_hash_sha256_BYTES,
+                                        result.size() - crypto_hash_sha256_BYTES, value.data(),
+                                        value.size(), level);
+  NIMBUS_CHECK(!ZSTD_isError(size));
+  result.resize(crypto_hash_sha256_BYTES + size);
+  return result;
+}
+
+// One value per event under an ascending key; one transaction per group.
 class LmdbPeer final : public Peer {
  public:
-  LmdbPeer(MDB_env* environment, MDB_dbi database, std::vector<schema::Uuid> sessions)
-      : environment_(environment), database_(database), sessions_(std::move(sessions)) {
-    thread_ = std::thread([this] { Run(); });
-  }
+  struct Settings {
+    std::vector<schema::Uuid> sessions;
+    bool by_hand = false;
+  };
+
+  LmdbPeer(MDB_env* environment, MDB_dbi database, Settings settings)
+      : environment_(environment),
+        database_(database),
+        settings_(std::move(settings)),
+        queue_(std::make_unique<GroupQueue>(
+            [this](const std::vector<const Bytes*>& values) { return Commit(values); })) {}
 
   ~LmdbPeer() override {
-    {
-      const std::lock_guard lock(mutex_);
-      closing_ = true;
-    }
-    queued_.notify_one();
-    thread_.join();
+    queue_.reset();
     mdb_env_close(environment_);
   }
 
-  absl::Status Append(size_t writer, const test::WorkloadOperation& operation,
-                      size_t index) override {
-    return Put(operation.Event(index, sessions_[writer]));
+  absl::Status Append(size_t writer, const test::WorkloadOperation& operation, size_t begin,
+                      size_t end) override {
+    return Put(EncodeValues(operation, begin, end, settings_.sessions[writer]));
   }
 
-  absl::Status Put(const schema::Event& event) {
-    Waiter waiter;
-    waiter.value = schema::EncodeRecord(event);
-    const std::vector<uint8_t> body = schema::EncodeBody(event);
-    waiter.value.insert(waiter.value.end(), body.begin(), body.end());
-    std::unique_lock lock(mutex_);
-    queue_.push_back(&waiter);
-    if (queue_.size() == 1) queued_.notify_one();
-    waiter.done.wait(lock, [&] { return waiter.result.has_value(); });
-    return *std::move(waiter.result);
+  absl::Status Put(std::vector<Bytes> values) {
+    if (settings_.by_hand) {
+      for (Bytes& value : values) value = HashAndCompress(value);
+    }
+    return queue_->Put(values);
   }
 
  private:
-  void Run() {
-    std::unique_lock lock(mutex_);
-    while (true) {
-      queued_.wait(lock, [this] { return closing_ || !queue_.empty(); });
-      if (queue_.empty()) return;
-      const std::vector<Waiter*> group = TakeGroup();
-      lock.unlock();
-      const absl::Status status = Commit(group);
-      lock.lock();
-      for (Waiter* waiter : group) {
-        waiter->result = status;
-        waiter->done.notify_one();
-      }
-    }
-  }
-
-  std::vector<Waiter*> TakeGroup() {
-    std::vector<Waiter*> group;
-    size_t bytes = 0;
-    while (!queue_.empty() && group.size() < kGroupEventsMax && bytes < kGroupBytesMax) {
-      bytes += queue_.front()->value.size();
-      group.push_back(queue_.front());
-      queue_.pop_front();
-    }
-    return group;
-  }
-
-  absl::Status Commit(const std::vector<Waiter*>& group) {
+  absl::Status Commit(const std::vector<const Bytes*>& values) {
     MDB_txn* transaction = nullptr;
     if (const int code = mdb_txn_begin(environment_, nullptr, 0, &transaction); code != 0) {
       return LmdbError("mdb_txn_begin", code);
     }
-    for (Waiter* waiter : group) {
+    for (const Bytes* bytes : values) {
       MDB_val key{sizeof next_key_, &next_key_};
-      MDB_val value{waiter->value.size(), waiter->value.data()};
+      MDB_val value{bytes->size(), const_cast<uint8_t*>(bytes->data())};  // put does not write it
       if (const int code = mdb_put(transaction, database_, &key, &value, MDB_APPEND); code != 0) {
         mdb_txn_abort(transaction);
         return LmdbError("mdb_put", code);
@@ -117,14 +96,9 @@ class LmdbPeer final : public Peer {
 
   MDB_env* const environment_;
   const MDB_dbi database_;
-  const std::vector<schema::Uuid> sessions_;
-  uint64_t next_key_ = 0;  // of the writer thread
-
-  std::mutex mutex_;
-  std::condition_variable queued_;
-  std::deque<Waiter*> queue_;
-  bool closing_ = false;
-  std::thread thread_;
+  const Settings settings_;
+  uint64_t next_key_ = 0;  // of the queue's thread
+  std::unique_ptr<GroupQueue> queue_;
 };
 
 absl::StatusOr<MDB_dbi> OpenDatabase(MDB_env* environment) {
@@ -143,9 +117,7 @@ absl::StatusOr<MDB_dbi> OpenDatabase(MDB_env* environment) {
   return database;
 }
 
-}  // namespace
-
-absl::StatusOr<std::unique_ptr<Peer>> OpenLmdb(const PeerSetup& setup) {
+absl::StatusOr<std::unique_ptr<Peer>> Open(const PeerSetup& setup, bool by_hand) {
   MDB_env* environment = nullptr;
   if (const int code = mdb_env_create(&environment); code != 0) {
     return LmdbError("mdb_env_create", code);
@@ -154,15 +126,28 @@ absl::StatusOr<std::unique_ptr<Peer>> OpenLmdb(const PeerSetup& setup) {
   if (const int code = mdb_env_set_mapsize(environment, kMapBytes); code != 0) {
     return LmdbError("mdb_env_set_mapsize", code);
   }
-  if (const int code = mdb_env_open(environment, setup.directory.c_str(), 0, 0644); code != 0) {
+  const unsigned flags = setup.relaxed ? MDB_NOSYNC : 0;
+  if (const int code = mdb_env_open(environment, setup.directory.c_str(), flags, 0644); code != 0) {
     return LmdbError("mdb_env_open", code);
   }
   NIMBUS_ASSIGN_OR_RETURN(const MDB_dbi database, OpenDatabase(environment));
-  auto peer = std::make_unique<LmdbPeer>(guard.release(), database, setup.sessions);
+  auto peer = std::make_unique<LmdbPeer>(
+      guard.release(), database,
+      LmdbPeer::Settings{.sessions = setup.sessions, .by_hand = by_hand});
   for (const schema::Uuid& session : setup.sessions) {
-    NIMBUS_RETURN_IF_ERROR(peer->Put(test::SessionStarted(session)));
+    NIMBUS_RETURN_IF_ERROR(peer->Put({EncodeValue(test::SessionStarted(session))}));
   }
   return peer;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Peer>> OpenLmdb(const PeerSetup& setup) {
+  return Open(setup, /*by_hand=*/false);
+}
+
+absl::StatusOr<std::unique_ptr<Peer>> OpenLmdbByHand(const PeerSetup& setup) {
+  return Open(setup, /*by_hand=*/true);
 }
 
 }  // namespace nimbus::bench

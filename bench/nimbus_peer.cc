@@ -14,9 +14,17 @@ class NimbusPeer final : public Peer {
   NimbusPeer(std::unique_ptr<journal::Journal> journal, std::vector<schema::Uuid> sessions)
       : journal_(std::move(journal)), sessions_(std::move(sessions)) {}
 
-  absl::Status Append(size_t writer, const test::WorkloadOperation& operation,
-                      size_t index) override {
-    return journal_->Append(operation.Event(index, sessions_[writer])).status();
+  absl::Status Append(size_t writer, const test::WorkloadOperation& operation, size_t begin,
+                      size_t end) override {
+    if (end - begin == 1) {
+      return journal_->Append(operation.Event(begin, sessions_[writer])).status();
+    }
+    std::vector<schema::Event> events;
+    events.reserve(end - begin);
+    for (size_t index = begin; index < end; ++index) {
+      events.push_back(operation.Event(index, sessions_[writer]));
+    }
+    return journal_->Append(events).status();
   }
 
  private:

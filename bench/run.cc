@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -10,13 +11,13 @@
 #include <barrier>
 #include <cerrno>
 #include <chrono>
-#include <cmath>
 #include <cstring>
 #include <string>
 #include <system_error>
 #include <thread>
 #include <utility>
 
+#include "bench/result.h"
 #include "nimbus/schema/check.h"
 #include "nimbus/schema/status.h"
 
@@ -52,12 +53,14 @@ WriterResult Write(Peer& peer, size_t writer, const RunOptions& options, Texts& 
   const Clock::time_point deadline =
       result.end +
       std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options.seconds));
+  const size_t events = texts.operation_events();
+  const size_t step = options.whole_operations ? events : 1;
   for (uint64_t round = 0; options.operations == 0 || round < options.operations; ++round) {
     const test::WorkloadOperation& operation = texts.Next(writer, round);
-    for (size_t index = 0; index < test::kWorkloadEvents; ++index) {
+    for (size_t index = 0; index < events; index += step) {
       const Clock::time_point start = Clock::now();
       if (options.operations == 0 && start >= deadline) return result;
-      result.status = peer.Append(writer, operation, index);
+      result.status = peer.Append(writer, operation, index, index + step);
       if (!result.status.ok()) return result;
       result.end = Clock::now();
       result.latencies_us.push_back(Micros(result.end - start));
@@ -89,7 +92,8 @@ absl::StatusOr<RunResult> Measure(Peer& peer, const RunOptions& options, Texts& 
   }
   if (latencies.empty()) return absl::DeadlineExceededError("no append came back in time");
   RunResult result;
-  result.events = latencies.size();
+  const size_t events_each = options.whole_operations ? texts.operation_events() : 1;
+  result.events = latencies.size() * events_each;
   result.seconds = std::chrono::duration<double>(end - start).count();
   result.p50_us = Percentile(latencies, 0.50);
   result.p99_us = Percentile(latencies, 0.99);
@@ -128,24 +132,36 @@ absl::Status RemoveDurably(const fs::path& directory) {
 absl::StatusOr<RunResult> RunIn(const PeerKind& kind, const RunOptions& options, Texts& texts,
                                 const fs::path& directory) {
   NIMBUS_ASSIGN_OR_RETURN(std::unique_ptr<Peer> peer, kind.open({.directory = directory.string(),
-                                                                 .sessions = texts.Sessions()}));
+                                                                 .sessions = texts.Sessions(),
+                                                                 .relaxed = options.relaxed}));
+  const double cpu_us = CpuMicros();
   NIMBUS_ASSIGN_OR_RETURN(RunResult result, Measure(*peer, options, texts));
+  const Clock::time_point measured = Clock::now();
   peer.reset();
+  result.close_seconds = std::chrono::duration<double>(Clock::now() - measured).count();
+  result.cpu_us = CpuMicros() - cpu_us;
   NIMBUS_ASSIGN_OR_RETURN(result.bytes, AllocatedBytes(directory));
   return result;
 }
 
 }  // namespace
 
-Texts::Texts(const test::Workload& workload, size_t writers) : workload_(workload) {
+Texts::Texts(const test::Workload& workload, size_t writers, Content content)
+    : workload_(workload), content_(content) {
   const size_t each = std::max(kTextsPerWriterMin, kTextsMin / writers);
   for (size_t writer = 0; writer < writers; ++writer) {
     std::vector<test::WorkloadOperation> operations;
     for (size_t item = 0; item < each; ++item) {
-      operations.push_back(workload_.Operation(writer * each + item));
+      const uint64_t number = writer * each + item;
+      operations.push_back(content == Content::kSingle ? workload_.SingleEvent(number)
+                                                       : workload_.Operation(number));
     }
     operations_.push_back(std::move(operations));
   }
+}
+
+size_t Texts::operation_events() const {
+  return content_ == Content::kSingle ? 1 : test::kWorkloadEvents;
 }
 
 std::vector<schema::Uuid> Texts::Sessions() const {
@@ -164,7 +180,7 @@ const test::WorkloadOperation& Texts::Next(size_t writer, uint64_t round) {
 
 absl::StatusOr<RunResult> MeasurePeer(const PeerKind& kind, const RunOptions& options, Texts& texts,
                                       const fs::path& directory) {
-  NIMBUS_CHECK(texts.writers() == options.writers);
+  NIMBUS_CHECK(texts.writers() == options.writers && texts.content() == options.content);
   std::error_code error;
   if (!fs::create_directory(directory, error)) {
     return SystemError(absl::StatusCode::kInternal, directory, error ? error.value() : EEXIST);
@@ -211,13 +227,13 @@ absl::Status CheckOnDisk(const fs::path& directory) {
   return absl::OkStatus();
 }
 
-double Percentile(std::vector<double> values, double fraction) {
-  NIMBUS_CHECK(!values.empty());
-  const double rank = std::ceil(fraction * static_cast<double>(values.size()));
-  const auto nth =
-      values.begin() + std::max<std::ptrdiff_t>(static_cast<std::ptrdiff_t>(rank), 1) - 1;
-  std::nth_element(values.begin(), nth, values.end());
-  return *nth;
+double CpuMicros() {
+  struct rusage usage;
+  NIMBUS_CHECK(getrusage(RUSAGE_SELF, &usage) == 0);
+  const auto micros = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) * 1e6 + static_cast<double>(time.tv_usec);
+  };
+  return micros(usage.ru_utime) + micros(usage.ru_stime);
 }
 
 }  // namespace nimbus::bench

@@ -13,10 +13,19 @@
 
 namespace nimbus::bench {
 
+// What the events are.
+enum class Content {
+  kCanonical,  // operations of 24 events, see testing/workload.h
+  kSingle,     // operations of one event, with 1 KB of JSON
+};
+
 struct RunOptions {
+  Content content = Content::kCanonical;
   size_t writers = 1;
-  double seconds = 1;       // stop after this long …
-  uint64_t operations = 0;  // … or, unless 0, when each writer has done so many
+  bool whole_operations = false;  // in one append, instead of an append per event
+  bool relaxed = false;           // see PeerSetup
+  double seconds = 1;             // stop after this long …
+  uint64_t operations = 0;        // … or, unless 0, when each writer has done so many
 };
 
 struct RunResult {
@@ -24,9 +33,14 @@ struct RunResult {
   double seconds = 0;  // from the first append to the last acknowledgement
   double p50_us = 0;   // latency of one append
   double p99_us = 0;
+  // Of the whole process, user and system, from the first append until the peer
+  // is closed: work that was put off is in it. So is making the events.
+  double cpu_us = 0;
+  double close_seconds = 0;
   uint64_t bytes = 0;  // allocated to the directory's files once the peer is closed
 
   double EventsPerSecond() const { return static_cast<double>(events) / seconds; }
+  double CpuPerEvent() const { return cpu_us / static_cast<double>(events); }
   double BytesPerEvent() const { return static_cast<double>(bytes) / static_cast<double>(events); }
 };
 
@@ -34,10 +48,12 @@ struct RunResult {
 // each writer, which get new ids every time they are used.
 class Texts {
  public:
-  Texts(const test::Workload& workload, size_t writers);
+  Texts(const test::Workload& workload, size_t writers, Content content = Content::kCanonical);
 
   const test::Workload& workload() const { return workload_; }
   size_t writers() const { return operations_.size(); }
+  Content content() const { return content_; }
+  size_t operation_events() const;
   std::vector<schema::Uuid> Sessions() const;
 
   // Operation `round` of a writer; valid until the writer's next one.
@@ -45,6 +61,7 @@ class Texts {
 
  private:
   test::Workload workload_;
+  Content content_;
   std::vector<std::vector<test::WorkloadOperation>> operations_;  // by writer
 };
 
@@ -61,8 +78,7 @@ absl::StatusOr<double> MeasureFlush(const std::filesystem::path& directory);
 // a flush costs nothing.
 absl::Status CheckOnDisk(const std::filesystem::path& directory);
 
-// The smallest of them that at least `fraction` of them do not exceed (nearest
-// rank); 0 gives the smallest. Requires some.
-double Percentile(std::vector<double> values, double fraction);
+// User and system, of all threads of this process.
+double CpuMicros();
 
 }  // namespace nimbus::bench

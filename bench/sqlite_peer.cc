@@ -1,5 +1,6 @@
 // The design Nimbus replaces: the product specification's HistoryRepository on
-// SQLite's C API, statement for statement, one durable transaction per call.
+// SQLite's C API, statement for statement, one transaction per call: durable ones
+// (synchronous=FULL), or relaxed ones (NORMAL).
 #include <sqlite3.h>
 
 #include <memory>
@@ -88,7 +89,7 @@ class Statement {
 // The repository's calls on one connection. One thread at a time.
 class Repository {
  public:
-  absl::Status Open(const std::string& path) {
+  absl::Status Open(const std::string& path, bool relaxed) {
     sqlite3* connection = nullptr;
     const int code =
         sqlite3_open_v2(path.c_str(), &connection,
@@ -96,7 +97,8 @@ class Repository {
     connection_.reset(connection);
     if (code != SQLITE_OK) return SqliteError(connection, path);
     sqlite3_busy_timeout(connection, kBusyTimeoutMs);
-    return Execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL");
+    NIMBUS_RETURN_IF_ERROR(Execute("PRAGMA journal_mode=WAL"));
+    return Execute(relaxed ? "PRAGMA synchronous=NORMAL" : "PRAGMA synchronous=FULL");
   }
 
   absl::Status Execute(const char* sql) {
@@ -151,15 +153,18 @@ class Repository {
         .status();
   }
 
-  // The one call of two statements: the number must not be taken twice.
+  // Two statements: to be called within a transaction, so that no number is
+  // taken twice.
   absl::Status AddStep(const test::WorkloadOperation& operation, const test::WorkloadStep& step) {
-    NIMBUS_RETURN_IF_ERROR(begin_.Run().status());
-    const absl::Status status = AddStepWithin(operation, step);
-    if (!status.ok()) {
-      NIMBUS_RETURN_IF_ERROR(Execute("ROLLBACK"));
-      return status;
-    }
-    return commit_.Run().status();
+    const std::string id = step.id.ToString();
+    const std::string operation_id = operation.id.ToString();
+    NIMBUS_ASSIGN_OR_RETURN(const int64_t last, next_step_.Bind(operation_id).Run());
+    add_step_.Bind(id).Bind(operation_id).Bind(last + 1);
+    add_step_.Bind(schema::fb::EnumNameStepType(step.type));
+    return (step.tool_name.empty() ? add_step_.BindNull() : add_step_.Bind(step.tool_name))
+        .Bind(step.input)
+        .Run()
+        .status();
   }
 
   absl::Status CompleteStep(const test::WorkloadStep& step) {
@@ -195,20 +200,19 @@ class Repository {
         .status();
   }
 
- private:
-  absl::Status AddStepWithin(const test::WorkloadOperation& operation,
-                             const test::WorkloadStep& step) {
-    const std::string id = step.id.ToString();
-    const std::string operation_id = operation.id.ToString();
-    NIMBUS_ASSIGN_OR_RETURN(const int64_t last, next_step_.Bind(operation_id).Run());
-    add_step_.Bind(id).Bind(operation_id).Bind(last + 1);
-    add_step_.Bind(schema::fb::EnumNameStepType(step.type));
-    return (step.tool_name.empty() ? add_step_.BindNull() : add_step_.Bind(step.tool_name))
-        .Bind(step.input)
-        .Run()
-        .status();
+  // Runs `calls` in one transaction.
+  template <typename Calls>
+  absl::Status Within(const Calls& calls) {
+    NIMBUS_RETURN_IF_ERROR(begin_.Run().status());
+    const absl::Status status = calls();
+    if (!status.ok()) {
+      NIMBUS_RETURN_IF_ERROR(Execute("ROLLBACK"));
+      return status;
+    }
+    return commit_.Run().status();
   }
 
+ private:
   std::unique_ptr<sqlite3, CloseConnection> connection_;
   Statement begin_, commit_, create_session_, create_operation_, next_step_, add_step_,
       complete_step_, create_checkpoint_, update_operation_;
@@ -233,6 +237,21 @@ absl::Status Apply(Repository& repository, const test::WorkloadOperation& operat
   return repository.CompleteOperation(operation);
 }
 
+// A single call is a transaction of its own, which SQLite begins where one
+// statement is all there is to it.
+absl::Status ApplyAll(Repository& repository, const test::WorkloadOperation& operation,
+                      size_t begin, size_t end, const schema::Uuid& session) {
+  const bool one_statement =
+      end - begin == 1 && test::PositionOf(begin).kind != test::WorkloadPosition::Kind::kAddStep;
+  if (one_statement) return Apply(repository, operation, begin, session);
+  return repository.Within([&] {
+    for (size_t index = begin; index < end; ++index) {
+      NIMBUS_RETURN_IF_ERROR(Apply(repository, operation, index, session));
+    }
+    return absl::OkStatus();
+  });
+}
+
 // With one repository all writers share it under the mutex; with as many as
 // writers each has its own and SQLite's busy handler makes them wait.
 class SqlitePeer final : public Peer {
@@ -241,13 +260,13 @@ class SqlitePeer final : public Peer {
              std::vector<schema::Uuid> sessions)
       : repositories_(std::move(repositories)), sessions_(std::move(sessions)) {}
 
-  absl::Status Append(size_t writer, const test::WorkloadOperation& operation,
-                      size_t index) override {
+  absl::Status Append(size_t writer, const test::WorkloadOperation& operation, size_t begin,
+                      size_t end) override {
     if (repositories_.size() > 1) {
-      return Apply(*repositories_[writer], operation, index, sessions_[writer]);
+      return ApplyAll(*repositories_[writer], operation, begin, end, sessions_[writer]);
     }
     const std::lock_guard lock(mutex_);
-    return Apply(*repositories_[0], operation, index, sessions_[writer]);
+    return ApplyAll(*repositories_[0], operation, begin, end, sessions_[writer]);
   }
 
  private:
@@ -261,7 +280,7 @@ absl::StatusOr<std::unique_ptr<Peer>> OpenSqlite(const PeerSetup& setup, size_t 
   for (size_t number = 0; number < connections; ++number) {
     repositories.push_back(std::make_unique<Repository>());
     Repository& repository = *repositories.back();
-    NIMBUS_RETURN_IF_ERROR(repository.Open(setup.directory + "/history.db"));
+    NIMBUS_RETURN_IF_ERROR(repository.Open(setup.directory + "/history.db", setup.relaxed));
     if (number == 0) NIMBUS_RETURN_IF_ERROR(repository.Execute(kSpecSql));
     NIMBUS_RETURN_IF_ERROR(repository.Prepare());
   }

@@ -31,6 +31,25 @@ TEST_P(PeerTest, TakesWholeOperationsOfConcurrentWriters) {
   EXPECT_FALSE(std::filesystem::exists(directory_ / "run"));
 }
 
+TEST_P(PeerTest, TakesAnOperationAtOnce) {
+  const RunOptions options{.writers = 2, .whole_operations = true, .operations = 3};
+  Texts texts(test::Workload(kSeed), options.writers);
+  const absl::StatusOr<RunResult> result =
+      MeasurePeer(GetParam(), options, texts, directory_ / "run");
+  ASSERT_TRUE(result.ok()) << result.status().ToString();
+  EXPECT_EQ(result->events, 2 * 3 * test::kWorkloadEvents);
+  EXPECT_GT(result->cpu_us, 0);
+}
+
+TEST_P(PeerTest, TakesSingleEventsRelaxed) {
+  const RunOptions options{.content = Content::kSingle, .relaxed = true, .operations = 5};
+  Texts texts(test::Workload(kSeed), options.writers, options.content);
+  const absl::StatusOr<RunResult> result =
+      MeasurePeer(GetParam(), options, texts, directory_ / "run");
+  ASSERT_TRUE(result.ok()) << result.status().ToString();
+  EXPECT_EQ(result->events, 5u);
+}
+
 TEST_P(PeerTest, EndsByTimeWithinAnOperation) {
   const RunOptions options{.writers = 1, .seconds = 0.05, .operations = 0};
   Texts texts(test::Workload(kSeed), options.writers);
@@ -82,10 +101,14 @@ TEST(SqlitePeerTest, RowsAreThoseOfTheSpecsRepository) {
     const absl::StatusOr<std::unique_ptr<Peer>> peer =
         OpenSqliteShared({.directory = directory.string(), .sessions = {workload.SessionId(0)}});
     ASSERT_TRUE(peer.ok()) << peer.status().ToString();
-    for (size_t index = 0; index < test::kWorkloadEvents; ++index) {
-      const absl::Status status = (*peer)->Append(0, operation, index);
+    // A call each, the other half in one transaction.
+    for (size_t index = 0; index < test::kWorkloadEvents / 2; ++index) {
+      const absl::Status status = (*peer)->Append(0, operation, index, index + 1);
       ASSERT_TRUE(status.ok()) << index << ": " << status.ToString();
     }
+    const absl::Status status =
+        (*peer)->Append(0, operation, test::kWorkloadEvents / 2, test::kWorkloadEvents);
+    ASSERT_TRUE(status.ok()) << status.ToString();
   }
   sqlite3* database = nullptr;
   ASSERT_EQ(sqlite3_open((directory / "history.db").c_str(), &database), SQLITE_OK);
