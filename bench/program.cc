@@ -85,8 +85,15 @@ int Program::Main(int argc, char** argv,
   } catch (const CLI::ParseError& error) {
     return app_.exit(error) == 0 ? 0 : kExitUsage;
   }
+  if (run_instead_) {
+    const std::optional<absl::Status> status = run_instead_(setup_.seed);
+    if (status.has_value()) return status->ok() ? 0 : Fail(*status);
+  }
   const absl::Status status = MeasureAndReport(measure);
-  if (status.ok()) return 0;
+  return status.ok() ? 0 : Fail(status);
+}
+
+int Program::Fail(const absl::Status& status) const {
   fmt::print(stderr, "{}: {}\n", name_, status.ToString());
   return absl::IsInvalidArgument(status) ? kExitUsage : kExitIo;
 }

@@ -15,7 +15,9 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "bench/result.h"
@@ -36,12 +38,19 @@ class Program {
   // To add more options to.
   CLI::App& app() { return app_; }
 
+  // Called with the options parsed: a result of its own instead of a measurement,
+  // for a program that starts itself as another process.
+  void RunInstead(std::function<std::optional<absl::Status>(uint64_t seed)> run_instead) {
+    run_instead_ = std::move(run_instead);
+  }
+
   // Parses, measures, prints and writes. Returns the exit code: 0, 64 for a
   // usage error, 74 when the measurement failed. A missed aim is no failure.
   int Main(int argc, char** argv,
            const std::function<absl::StatusOr<Results>(const Setup&)>& measure);
 
  private:
+  int Fail(const absl::Status& status) const;
   absl::Status MeasureAndReport(
       const std::function<absl::StatusOr<Results>(const Setup&)>& measure);
 
@@ -51,6 +60,7 @@ class Program {
   std::string directory_;
   std::string json_;
   bool in_memory_ = false;
+  std::function<std::optional<absl::Status>(uint64_t seed)> run_instead_;
 };
 
 }  // namespace nimbus::bench

@@ -114,21 +114,6 @@ absl::StatusOr<uint64_t> AllocatedBytes(const fs::path& directory) {
   return bytes;
 }
 
-// Removes what a run left and waits until the disk has done so, so that no run
-// pays for the one before it.
-absl::Status RemoveDurably(const fs::path& directory) {
-  std::error_code error;
-  fs::remove_all(directory, error);
-  if (error) return SystemError(absl::StatusCode::kInternal, directory, error.value());
-  const int parent = open(directory.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (parent < 0) return SystemError(absl::StatusCode::kInternal, directory, errno);
-  const int result = syncfs(parent);
-  const int sync_error = errno;
-  close(parent);
-  return result == 0 ? absl::OkStatus()
-                     : SystemError(absl::StatusCode::kInternal, directory, sync_error);
-}
-
 absl::StatusOr<RunResult> RunIn(const PeerKind& kind, const RunOptions& options, Texts& texts,
                                 const fs::path& directory) {
   NIMBUS_ASSIGN_OR_RETURN(std::unique_ptr<Peer> peer, kind.open({.directory = directory.string(),
@@ -145,6 +130,19 @@ absl::StatusOr<RunResult> RunIn(const PeerKind& kind, const RunOptions& options,
 }
 
 }  // namespace
+
+absl::Status RemoveDurably(const fs::path& directory) {
+  std::error_code error;
+  fs::remove_all(directory, error);
+  if (error) return SystemError(absl::StatusCode::kInternal, directory, error.value());
+  const int parent = open(directory.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (parent < 0) return SystemError(absl::StatusCode::kInternal, directory, errno);
+  const int result = syncfs(parent);
+  const int sync_error = errno;
+  close(parent);
+  return result == 0 ? absl::OkStatus()
+                     : SystemError(absl::StatusCode::kInternal, directory, sync_error);
+}
 
 Texts::Texts(const test::Workload& workload, size_t writers, Content content)
     : workload_(workload), content_(content) {

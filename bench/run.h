@@ -70,6 +70,10 @@ class Texts {
 absl::StatusOr<RunResult> MeasurePeer(const PeerKind& kind, const RunOptions& options, Texts& texts,
                                       const std::filesystem::path& directory);
 
+// Removes what a run left and waits until the disk has done so, so that no run
+// pays for the one before it.
+absl::Status RemoveDurably(const std::filesystem::path& directory);
+
 // Median microseconds to append 4 KiB to a file in `directory` and fdatasync
 // it: what one flush costs here.
 absl::StatusOr<double> MeasureFlush(const std::filesystem::path& directory);
