@@ -15,7 +15,9 @@ namespace {
 
 constexpr double kPanelWidth = 380, kPanelHeight = 240;
 constexpr double kLeft = 56, kRight = 16, kTop = 34, kBottom = 46;
-constexpr int kTicks = 4;  // of y, above 0
+constexpr double kLegend = 16;    // of one line, between title and grid
+constexpr double kNearly = 0.01;  // of a decade, by which a point may be outside
+constexpr int kTicks = 4;         // of y, above 0
 constexpr std::array<std::string_view, 4> kColours = {"#1f6fb4", "#d1702b", "#3a8f4d", "#8a55b0"};
 
 std::string Escaped(std::string_view text) {
@@ -54,14 +56,14 @@ double RoundUp(double value) {
 // Where values are within a panel.
 class Scale {
  public:
-  Scale(double left, int first_decade, int last_decade, double y_max)
-      : left_(left), first_(first_decade), last_(last_decade), y_max_(y_max) {}
+  Scale(double left, double top, int first_decade, int last_decade, double y_max)
+      : left_(left), top_(top), first_(first_decade), last_(last_decade), y_max_(y_max) {}
 
   double X(double x) const { return AtDecade(std::log10(x)); }
   double AtDecade(double decade) const {
     return left_ + kPanelWidth * (decade - first_) / (last_ - first_);
   }
-  double Y(double y) const { return kTop + kPanelHeight * (1 - y / y_max_); }
+  double Y(double y) const { return top_ + kPanelHeight * (1 - y / y_max_); }
 
   std::string Grid() const {
     std::string svg;
@@ -71,11 +73,11 @@ class Scale {
       svg += Words(left_ - 6, Y(y) + 4, "end", fmt::format("{:g}", y));
     }
     for (int decade = first_; decade <= last_; ++decade) {
-      svg += Stroke(AtDecade(decade), kTop, AtDecade(decade), kTop + kPanelHeight);
+      svg += Stroke(AtDecade(decade), top_, AtDecade(decade), top_ + kPanelHeight);
       svg += fmt::format(
           "<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">10"
           "<tspan dy=\"-5\" font-size=\"9\">{}</tspan></text>\n",
-          AtDecade(decade), kTop + kPanelHeight + 18, decade);
+          AtDecade(decade), top_ + kPanelHeight + 18, decade);
     }
     return svg;
   }
@@ -88,16 +90,15 @@ class Scale {
       dots += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"2.5\" fill=\"{}\"/>\n", X(x),
                           Y(y), colour);
     }
-    // The legend stands at the bottom, where lines that are flat seldom are.
-    const double y = kTop + kPanelHeight - 10 - 16 * static_cast<double>(number);
+    const double y = kTop + kLegend * static_cast<double>(number);
     return fmt::format("<path d=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"1.5\"/>\n", path,
                        colour) +
-           dots + fmt::format("<g fill=\"{}\">", colour) +
-           Words(left_ + 10, y, "start", line.name) + "</g>\n";
+           dots + fmt::format("<g fill=\"{}\">", colour) + Words(left_, y, "start", line.name) +
+           "</g>\n";
   }
 
  private:
-  const double left_;
+  const double left_, top_;
   const int first_, last_;
   const double y_max_;
 };
@@ -107,8 +108,10 @@ class Scale {
 std::string SvgPlot(const Plot& plot) {
   NIMBUS_CHECK(!plot.panels.empty());
   double x_min = INFINITY, x_max = 0;
+  size_t lines = 0;  // most in a panel
   for (const PlotPanel& panel : plot.panels) {
     NIMBUS_CHECK(!panel.lines.empty());
+    lines = std::max(lines, panel.lines.size());
     for (const PlotLine& line : panel.lines) {
       NIMBUS_CHECK(!line.points.empty());
       for (const auto& [x, y] : line.points) {
@@ -119,10 +122,11 @@ std::string SvgPlot(const Plot& plot) {
     }
   }
   const int first = static_cast<int>(std::floor(std::log10(x_min)));
-  const int last = std::max(first + 1, static_cast<int>(std::ceil(std::log10(x_max))));
+  const int last = std::max(first + 1, static_cast<int>(std::ceil(std::log10(x_max) - kNearly)));
   const double step = kLeft + kPanelWidth + kRight;
   const double width = step * static_cast<double>(plot.panels.size());
-  const double height = kTop + kPanelHeight + kBottom;
+  const double top = kTop + kLegend * static_cast<double>(lines) - 4;
+  const double height = top + kPanelHeight + kBottom;
   std::string svg = fmt::format(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0:.0f} {1:.0f}\" width=\"{0:.0f}\" "
       "height=\"{1:.0f}\" font-family=\"sans-serif\" font-size=\"12\" fill=\"#333\">\n"
@@ -135,7 +139,7 @@ std::string SvgPlot(const Plot& plot) {
       for (const auto& point : line.points) y_max = std::max(y_max, point.second);
     }
     const double left = kLeft + step * static_cast<double>(number);
-    const Scale scale(left, first, last, y_max > 0 ? RoundUp(y_max) : 1);
+    const Scale scale(left, top, first, last, y_max > 0 ? RoundUp(y_max) : 1);
     svg += Words(left, kTop - 14, "start", panel.title) + scale.Grid();
     for (size_t line = 0; line < panel.lines.size(); ++line) {
       svg += scale.Line(panel.lines[line], line);

@@ -50,11 +50,16 @@ std::string Figure(double value) {
 }
 
 std::string MeasuredText(const Row& row) {
-  const bool ratio = row.measure == Measure::kRatio || row.measure == Measure::kInverse;
-  if (!ratio) {
-    const std::string sign = row.measure == Measure::kDifference && row.median >= 0 ? "+" : "";
-    return fmt::format("{}{} {} ({} to {})", sign, Figure(row.median), row.unit, Figure(row.least),
-                       Figure(row.most));
+  const std::string range = fmt::format("{} to {}", Figure(row.least), Figure(row.most));
+  switch (row.measure) {
+    case Measure::kDifference:
+      return fmt::format("{}{} {} ({})", row.median < 0 ? "" : "+", Figure(row.median), row.unit,
+                         range);
+    case Measure::kValue:
+      return fmt::format("{} ({})", row.unit, range);
+    case Measure::kRatio:
+    case Measure::kInverse:
+      break;
   }
   return fmt::format("{:.2f}x ({:.2f} to {:.2f})", row.median, row.least, row.most);
 }

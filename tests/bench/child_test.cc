@@ -1,0 +1,37 @@
+// The test program is its own child: it lists its tests, or runs one.
+#include "bench/child.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+
+namespace nimbus::bench {
+namespace {
+
+TEST(ChildTest, IsThisProgramAndItsLinesAreHeard) {
+  absl::StatusOr<std::unique_ptr<Child>> child =
+      Child::Start({"--gtest_list_tests", "--gtest_filter=ChildTest.IsThis*"});
+  ASSERT_TRUE(child.ok()) << child.status().ToString();
+  std::string lines;
+  absl::StatusOr<std::string> line = (*child)->ReadLine();
+  for (; line.ok(); line = (*child)->ReadLine()) lines += *line + "\n";
+  EXPECT_EQ(line.status().code(), absl::StatusCode::kOutOfRange);
+  EXPECT_NE(lines.find("\n  IsThisProgramAndItsLinesAreHeard\n"), std::string::npos) << lines;
+  EXPECT_TRUE((*child)->Wait().ok());
+}
+
+// Run by the child of the next test only.
+TEST(ChildTest, DISABLED_Fails) { FAIL() << "as it should"; }
+
+TEST(ChildTest, AFailureOfTheChildIsAnError) {
+  absl::StatusOr<std::unique_ptr<Child>> child =
+      Child::Start({"--gtest_filter=ChildTest.DISABLED_Fails", "--gtest_also_run_disabled_tests"});
+  ASSERT_TRUE(child.ok()) << child.status().ToString();
+  while ((*child)->ReadLine().ok()) {
+  }
+  EXPECT_EQ((*child)->Wait().code(), absl::StatusCode::kInternal);
+}
+
+}  // namespace
+}  // namespace nimbus::bench
