@@ -55,6 +55,7 @@ absl::StatusOr<journal::Stat> Fill(const fs::path& store, uint64_t operations, u
   for (uint64_t number = 0; number < operations; ++number) {
     NIMBUS_RETURN_IF_ERROR(journal->Append(texts.Next(0, number).Events(session)).status());
   }
+  NIMBUS_RETURN_IF_ERROR(journal->ApplyLog());
   return journal->GetStat();
 }
 
