@@ -66,7 +66,7 @@ std::string MeasuredText(const Row& row) {
 
 std::string AimText(const Row& row) {
   if (row.aim.kind == Aim::Kind::kNone) return "";
-  return fmt::format("{} {:g}", row.aim.kind == Aim::Kind::kAtLeast ? ">=" : "<=", row.aim.value);
+  return fmt::format("{} {:g}", row.aim.kind == Aim::Kind::kAtLeast ? "≥" : "≤", row.aim.value);
 }
 
 std::string VerdictText(const Row& row) {
@@ -159,6 +159,19 @@ std::string RowsToText(std::span<const Row> rows) {
     text += fmt::format("{:<44} {:>10} {:>10}  {:<14} {:<29} {:<8} {}\n", row.question,
                         Figure(row.nimbus), row.peer.empty() ? "" : Figure(row.peer_value),
                         row.peer, MeasuredText(row), AimText(row), VerdictText(row));
+  }
+  return text;
+}
+
+std::string RowsToMarkdown(std::span<const Row> rows) {
+  std::string text =
+      "| question | Nimbus | peer | measured (least to most) | aim | |\n"
+      "|---|---:|---:|---:|---:|---|\n";
+  for (const Row& row : rows) {
+    const std::string peer =
+        row.peer.empty() ? "" : fmt::format("{} {}", row.peer, Figure(row.peer_value));
+    text += fmt::format("| {} | {} | {} | {} | {} | {} |\n", row.question, Figure(row.nimbus), peer,
+                        MeasuredText(row), AimText(row), VerdictText(row));
   }
   return text;
 }

@@ -68,6 +68,7 @@ struct Results {
 
 // One table of all rows.
 std::string RowsToText(std::span<const Row> rows);
+std::string RowsToMarkdown(std::span<const Row> rows);
 std::string ToText(const Results& results);
 
 schema::Json ToJson(const Results& results);

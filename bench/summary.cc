@@ -1,6 +1,6 @@
 // summary: one table of what several benchmarks answered.
 //
-//   bench_summary [--check] FILE...
+//   bench_summary [--check] [--markdown] FILE...
 //
 // Exits with 1 when an aim is missed and --check was given.
 #include <fmt/format.h>
@@ -31,9 +31,10 @@ absl::StatusOr<Results> Read(const std::string& path) {
 int Main(int argc, char** argv) {
   CLI::App app("One table of what several benchmarks answered");
   std::vector<std::string> paths;
-  bool check = false;
+  bool check = false, markdown = false;
   app.add_option("FILE", paths, "Written by a benchmark's --json")->required();
   app.add_flag("--check", check, "Exit with 1 when an aim is missed");
+  app.add_flag("--markdown", markdown, "As bench/README.md has it");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -53,7 +54,7 @@ int Main(int argc, char** argv) {
                                   [](const Row& row) { return row.aim.kind != Aim::Kind::kNone; });
   const auto missed =
       std::count_if(all.rows.begin(), all.rows.end(), [](const Row& row) { return !IsMet(row); });
-  fmt::print("{}\n", RowsToText(all.rows));
+  fmt::print("{}\n", markdown ? RowsToMarkdown(all.rows) : RowsToText(all.rows));
   if (!all.flush_us.empty()) {
     fmt::print("flush of 4 KiB: {:.0f} us ({:.0f} to {:.0f}); ", Median(all.flush_us),
                Percentile(all.flush_us, 0.0), Percentile(all.flush_us, 1.0));

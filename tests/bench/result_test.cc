@@ -58,8 +58,17 @@ TEST(ResultsTest, TextNamesAimAndVerdict) {
   EXPECT_NE(text.find("200 us (150 to 900)"), std::string::npos) << text;
   EXPECT_NE(text.find("1,234,567"), std::string::npos) << text;
   EXPECT_NE(text.find("1.23x (1.23 to 1.23)"), std::string::npos) << text;
-  EXPECT_NE(text.find(">= 2.5"), std::string::npos) << text;
+  EXPECT_NE(text.find("≥ 2.5"), std::string::npos) << text;
   EXPECT_NE(text.find("MISSED"), std::string::npos) << text;
+}
+
+TEST(ResultsTest, MarkdownHasTheSameRows) {
+  EXPECT_NE(
+      RowsToMarkdown(Example().rows)
+          .find("\n| 64 writers | 1,234,567 | lmdb 1,000,000 | 1.23x (1.23 to 1.23) | ≥ 2.5 | "
+                "MISSED |\n"),
+      std::string::npos)
+      << RowsToMarkdown(Example().rows);
 }
 
 TEST(ResultsTest, RowsOutliveTheFile) {
