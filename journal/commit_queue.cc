@@ -111,17 +111,22 @@ absl::StatusOr<Appended> CommitQueue::Append(std::span<Run> runs, const AppendOp
   Request request;
   request.runs = runs;
   request.options = options;
-  NIMBUS_RETURN_IF_ERROR(Enqueue(&request));
+  return Await(&request);
+}
+
+// Queues the request, leads when it is named to, and returns its result.
+absl::StatusOr<Appended> CommitQueue::Await(Request* request) {
+  NIMBUS_RETURN_IF_ERROR(Enqueue(request));
   for (;;) {
-    switch (request.state.load(std::memory_order_acquire)) {
+    switch (request->state.load(std::memory_order_acquire)) {
       case kDone:
-        return std::move(request.result);
+        return std::move(request->result);
       case kLead:
         Lead();
-        NIMBUS_CHECK(request.state.load(std::memory_order_acquire) == kDone);
+        NIMBUS_CHECK(request->state.load(std::memory_order_acquire) == kDone);
         break;
       default:
-        FutexWait(request.state, kWaiting, std::nullopt, FutexScope::kProcess);
+        FutexWait(request->state, kWaiting, std::nullopt, FutexScope::kProcess);
     }
   }
 }
@@ -219,27 +224,43 @@ absl::Status CommitQueue::CommitGroup(const std::vector<Request*>& requests) {
     const schema::MutexLock lock(&mu_);
     NIMBUS_RETURN_IF_ERROR(latched_);
   }
-  NIMBUS_RETURN_IF_ERROR(tenure_->Take());
-  schema::Clock* clock = options_.clock;
-  Group group(environment_, clock != nullptr ? clock : &system_clock_);
-  NIMBUS_RETURN_IF_ERROR(group.Begin());
   Durability durability = Durability::kRelaxed;
-  for (Request* request : requests) {
-    request->result = group.Add(request->runs, request->options);
-    if (request->result.ok() && request->options.durability == Durability::kDurable) {
-      durability = Durability::kDurable;
-    }
-  }
-  if (!group.empty()) NIMBUS_RETURN_IF_ERROR(WriteEntry(group.Finish(), durability));
+  NIMBUS_RETURN_IF_ERROR(PlaceGroup(requests, &durability));
   // Also for a retry of an append that was written, and not flushed; and when
   // relaxed ones are due, and the keeper has no chance between the groups.
-  if (durability == Durability::kDurable || RelaxedIsDue()) NIMBUS_RETURN_IF_ERROR(FlushLog());
+  // Without the tenure there is nothing to flush: it is not given up before.
+  const bool flush = durability == Durability::kDurable || RelaxedIsDue();
+  if (flush && tenure_->held()) NIMBUS_RETURN_IF_ERROR(FlushLog());
   const uint64_t durable = environment_.wal().durable();
   for (Request* request : requests) {
     if (!request->result.ok()) continue;
     request->result->durable = request->result->first + request->result->count <= durable;
   }
   return absl::OkStatus();
+}
+
+// Checks the appends against the rules and writes those that pass. Sets
+// `durability` to the strictest that one of them asks for.
+absl::Status CommitQueue::PlaceGroup(const std::vector<Request*>& requests,
+                                     Durability* durability) {
+  std::optional<Group> group;
+  for (Request* request : requests) {
+    if (request->runs.empty()) {  // a Flush
+      request->result = Appended{};
+    } else {
+      if (!group.has_value()) {
+        NIMBUS_RETURN_IF_ERROR(tenure_->Take());
+        group.emplace(environment_, options_.clock != nullptr ? options_.clock : &system_clock_);
+        NIMBUS_RETURN_IF_ERROR(group->Begin());
+      }
+      request->result = group->Add(request->runs, request->options);
+    }
+    if (request->result.ok() && request->options.durability == Durability::kDurable) {
+      *durability = Durability::kDurable;
+    }
+  }
+  if (!group.has_value() || group->empty()) return absl::OkStatus();
+  return WriteEntry(group->Finish(), *durability);
 }
 
 absl::Status CommitQueue::WriteEntry(std::unique_ptr<const WalEntry> entry, Durability durability) {
@@ -345,17 +366,8 @@ void CommitQueue::Complete(Request* request, absl::StatusOr<Appended> result) {
 }
 
 absl::Status CommitQueue::Flush() {
-  BecomeLeader();
-  absl::Status status;
-  {
-    const schema::MutexLock lock(&mu_);
-    status = latched_;
-  }
-  // Without the tenure there is nothing to flush: it is not given up before.
-  if (status.ok() && tenure_->held()) status = FlushLog();
-  if (absl::IsDataLoss(status)) Latch(status);
-  EndLead();
-  return status;
+  Request request;  // of no events: what waits before it is written before
+  return Await(&request).status();
 }
 
 absl::Status CommitQueue::Apply() {

@@ -85,6 +85,7 @@ class CommitQueue {
   CommitQueue(const Environment& environment, const Options& options,
               std::unique_ptr<Tenure> tenure);
 
+  absl::StatusOr<Appended> Await(Request* request);
   absl::Status Enqueue(Request* request);
   bool HasRoom(const Request& request) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
@@ -94,6 +95,7 @@ class CommitQueue {
   void EndLead();
   std::vector<Request*> TakeGroup();
   absl::Status CommitGroup(const std::vector<Request*>& requests);
+  absl::Status PlaceGroup(const std::vector<Request*>& requests, Durability* durability);
   absl::Status WriteEntry(std::unique_ptr<const WalEntry> entry, Durability durability);
   absl::Status MakeRoom(size_t bytes);
   absl::Status Bypass(const WalEntry& entry);

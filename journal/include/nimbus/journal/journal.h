@@ -56,8 +56,9 @@ using AppendId = std::array<uint8_t, 16>;
 // When Append returns.
 enum class Durability : uint8_t {
   kDurable,  // once the events are on stable storage
-  kRelaxed,  // once they are written to the log file: they survive this process in
-             // any case, and may be lost in a power cut within the next 100 ms
+  kRelaxed,  // once they are written to the log file: a power cut within the next
+             // 100 ms may take them, the death of this process does not; but if it is
+             // killed within that time, they are flushed by the next to open or write
 };
 
 struct AppendOptions {
@@ -150,8 +151,9 @@ class Journal {
   absl::Status AppendAsync(std::span<const schema::Event> events, const AppendOptions& options,
                            std::function<void(absl::StatusOr<Appended>)> done);
 
-  // Returns when all that was appended before, by this process, is on stable
-  // storage: relaxed appends, too. DataLoss as from Append.
+  // Returns when all that this process appended before is on stable storage: also
+  // relaxed appends, and asynchronous ones that are still queued. DataLoss as from
+  // Append.
   absl::Status Flush();
 
   // Moves what the write-ahead log holds into LMDB. Happens by itself as the log
