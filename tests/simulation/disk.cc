@@ -187,7 +187,7 @@ void Disk::Write(Node* file, const Op& op, size_t index) {
 
 void Disk::End(size_t index) {
   const Op& op = trace_.ops[index];
-  if (ignored_ && ignored_(op.path)) return;
+  if (ignored_ && ignored_(op)) return;
   if (op.call == Call::kSync) {
     if (Node* node = FileOf(op); node != nullptr) Sync(node, op.begin);
   } else if (op.call == Call::kSyncAll) {

@@ -49,8 +49,8 @@ using Choice = std::function<bool(const Slot&)>;
 
 class Disk {
  public:
-  // Syncs of paths for which `ignored` says so do nothing.
-  using Ignored = std::function<bool(std::string_view path)>;
+  // Syncs, and writes that are, do nothing where `ignored` says so.
+  using Ignored = std::function<bool(const Op& op)>;
   explicit Disk(const Trace& trace, Ignored ignored = nullptr);
   ~Disk();
 

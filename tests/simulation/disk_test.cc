@@ -252,9 +252,9 @@ TEST(DiskTest, TakesOutSyncs) {
   script.Create("f", 1).SyncPath("").Write(1, 0, kA);
   script.Begin({.call = Call::kSync, .inode = 1, .path = "f"}).Return();
   const auto without = [&](std::string_view file) {
-    return FileIn(ImageOf(script, None, script.records(),
-                          [=](std::string_view path) { return path == file; }),
-                  "f");
+    return FileIn(
+        ImageOf(script, None, script.records(), [=](const Op& op) { return op.path == file; }),
+        "f");
   };
   EXPECT_THAT(without("other"), Is(kA));
   EXPECT_THAT(without("f"), Is(""));

@@ -1,15 +1,17 @@
 // Makes images of a trace and judges them, in a process of its own, since what a
 // power cut leaves may be the end of it.
 //
-//   simulation_judge TRACE every=SEED | some=COUNT,SEED [from=N] [to=N] [ignore=NAME] [early=N]
-//   [keep=DIR]
+//   simulation_judge TRACE every=SEED | some=COUNT,SEED [from=N] [to=N] [keep=DIR]
+//                    [ignore=NAME] [forget=NAME] [early=N]
 //
 // every: each cut of the trace; some: by chance (cases.h). from, to: only the
-// images with these numbers. ignore: a program whose syncs do nothing is
-// simulated; those of files called NAME, or "all". early: so is one that
-// acknowledges N records of the trace before it did. keep: the last image is left
-// in DIR. Prints for each image "image N", and when it is bad, "bad N: …"; last
-// "judged N". Exits with 0, whatever it found.
+// images with these numbers. keep: the last image is left in DIR. The others make
+// it the trace of a journal that is wrong. ignore: the syncs of files called NAME,
+// or "all", do nothing; forget: from when the store was made on; early: it
+// acknowledges N records of the trace before it did.
+//
+// Prints for each image "image N", and when it is bad, "bad N: …"; last "judged N".
+// Exits with 0, whatever it found.
 #include <unistd.h>
 
 #include <charconv>
@@ -40,7 +42,7 @@ struct Settings {
   std::optional<uint64_t> every;
   uint64_t count = 0, seed = 0;
   uint64_t from = 0, to = ~uint64_t{0}, early = 0;
-  std::string ignore, keep;
+  std::string ignore, forget, keep;
 };
 
 uint64_t Number(std::string_view text) {
@@ -68,15 +70,18 @@ Settings ParseArguments(const std::vector<std::string>& arguments) {
     if (name == "to") settings.to = Number(value);
     if (name == "early") settings.early = Number(value);
     if (name == "ignore") settings.ignore = value;
+    if (name == "forget") settings.forget = value;
     if (name == "keep") settings.keep = value;
   }
   return settings;
 }
 
-Disk::Ignored IgnoredBy(const std::string& name) {
+// The syncs of files called `name`, from the record `from` on.
+Disk::Ignored IgnoredBy(const std::string& name, size_t from) {
   if (name.empty()) return nullptr;
-  if (name == "all") return [](std::string_view) { return true; };
-  return [name](std::string_view path) { return fs::path(path).filename() == name; };
+  return [name, from](const Op& op) {
+    return op.begin >= from && (name == "all" || fs::path(op.path).filename() == name);
+  };
 }
 
 // The one directory of a trace that holds a store.
@@ -120,7 +125,9 @@ absl::Status Judge(const Settings& settings, const std::string& directory) {
     ack.at -= std::min<uint64_t>(ack.at, settings.early);
   }
   const Trace& trace = subject.trace;
-  const Disk::Ignored ignored = IgnoredBy(settings.ignore);
+  const Disk::Ignored ignored = settings.forget.empty()
+                                    ? IgnoredBy(settings.ignore, 0)
+                                    : IgnoredBy(settings.forget, subject.claims.opened_at);
   const std::vector<Case> cases = settings.every.has_value()
                                       ? EveryCase(trace, ignored, *settings.every)
                                       : SomeCases(trace, settings.count, settings.seed);

@@ -219,6 +219,7 @@ TEST_F(PowerCutTest, CatchesAJournalThatDoesNotSync) {
   Trial trial;
   trial.Run({Writer({"threads=3", "appends=20"})});
   ExpectCaught(trial, "ignore=all", "were acknowledged");
+  ExpectCaught(trial, "forget=all", "were acknowledged");
   ExpectCaught(trial, "ignore=data.mdb", "");
   ExpectCaught(trial, "ignore=store", "no CURRENT");
   ExpectCaught(trial, "ignore=journal-1", "data.mdb: missing");
@@ -233,8 +234,8 @@ TEST_F(PowerCutTest, CatchesALogOrTablesThatAreNotSynced) {
   if (std::none_of(trace.ops.begin(), trace.ops.end(), is_of_log)) {
     GTEST_SKIP() << "this journal has no log";
   }
-  ExpectCaught(trial, "ignore=wal", "were acknowledged", 60);
-  ExpectCaught(trial, "ignore=data.mdb", "is missing, though the log says", 120);
+  ExpectCaught(trial, "forget=wal", "were acknowledged", 60);
+  ExpectCaught(trial, "forget=data.mdb", "", 120);
 }
 
 TEST_F(PowerCutTest, CatchesAJournalThatAcknowledgesTooEarly) {
