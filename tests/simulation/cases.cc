@@ -16,6 +16,9 @@ constexpr std::array<const char*, kKinds> kNames = {"all",   "none",  "all but o
 // So many changes at one cut are each missing and alone; of more, some by chance.
 constexpr size_t kEachMax = 4;
 
+// A cut when a store has just been opened is so much more probable than another.
+constexpr size_t kOpeningWeight = 20;
+
 // A number in [0, 1) that follows from the arguments.
 double Chance(uint64_t seed, uint64_t a, uint64_t b) {
   uint64_t x = seed;
@@ -106,7 +109,9 @@ std::vector<Case> SomeCases(const Trace& trace, size_t count, uint64_t seed) {
   // acknowledged: half of the cuts are there.
   std::vector<size_t> moments;
   for (const Said& mark : trace.marks) {
-    if (mark.at >= trace.begun) moments.push_back(mark.at + 1);
+    // What a process is told when it opens may be what another left unsynced.
+    const size_t weight = mark.text.starts_with("opened") ? kOpeningWeight : 1;
+    if (mark.at >= trace.begun) moments.insert(moments.end(), weight, mark.at + 1);
   }
   for (const Op& op : trace.ops) {
     const bool syncs = op.call == Call::kSync || (op.flags & kThrough) != 0;

@@ -10,12 +10,14 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <map>
 #include <mutex>
+#include <thread>
 #include <vector>
 
 namespace nimbus::simulation {
@@ -25,6 +27,7 @@ struct Target {
   std::string root;
   int trace = -1;
   uint64_t calls_max = ~uint64_t{0};  // after these the process ends
+  uint64_t slow_ms = 0;               // of a sync of data.mdb
 };
 
 Target OpenTarget() {
@@ -39,6 +42,9 @@ Target OpenTarget() {
   Target target{.root = resolved, .trace = static_cast<int>(fd)};
   if (const char* max = std::getenv("NIMBUS_RECORD_CALLS")) {
     target.calls_max = std::strtoull(max, nullptr, 10);
+  }
+  if (const char* slow = std::getenv("NIMBUS_RECORD_SLOW")) {
+    target.slow_ms = std::strtoull(slow, nullptr, 10);
   }
   return target;
 }
@@ -161,6 +167,8 @@ int64_t Record(const Recording& recording, const std::function<int64_t()>& call,
   header.inode = recording.inode;
   header.offset = recording.offset;
   AppendRecord(header, recording);
+  const bool is_slow = recording.call == Call::kSync && recording.path.ends_with("/data.mdb");
+  if (is_slow) std::this_thread::sleep_for(std::chrono::milliseconds(TheTarget().slow_ms));
   const int64_t result = call();
   const int error = errno;
   header = {.call = Call::kReturned, .id = header.id, .offset = result};

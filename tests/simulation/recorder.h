@@ -7,6 +7,8 @@
 //   NIMBUS_RECORD_ROOT   the directory; nothing is recorded when not set
 //   NIMBUS_RECORD_TRACE  the trace to append to, outside of it; several processes may
 //   NIMBUS_RECORD_CALLS  the process is killed (SIGKILL) instead of its next call or mark
+//   NIMBUS_RECORD_SLOW   milliseconds that a sync of LMDB's file takes longer, so
+//                        that a log has to wait for it
 //
 // What it does not see, stores through a map and the C library's own streams
 // among them, the test finds out: it rebuilds all files from the trace and

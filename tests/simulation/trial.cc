@@ -114,7 +114,8 @@ void Trial::Run(const std::vector<Process>& processes) {
     std::vector<std::string> argv = {NIMBUS_SIMULATION_WORKLOAD, root() + "/store"};
     argv.insert(argv.end(), process.arguments.begin(), process.arguments.end());
     std::vector<std::string> environment = {"NIMBUS_RECORD_ROOT=" + root(),
-                                            "NIMBUS_RECORD_TRACE=" + trace()};
+                                            "NIMBUS_RECORD_TRACE=" + trace(),
+                                            fmt::format("NIMBUS_RECORD_SLOW={}", process.slow_ms)};
     if (process.calls > 0) {
       environment.push_back(fmt::format("NIMBUS_RECORD_CALLS={}", process.calls));
     }

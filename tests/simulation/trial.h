@@ -14,7 +14,8 @@ namespace nimbus::simulation {
 // A run of the workload (workload.cc): its arguments beside the store.
 struct Process {
   std::vector<std::string> arguments;
-  uint64_t calls = 0;  // it is killed after so many, unless 0
+  uint64_t calls = 0;    // it is killed after so many, unless 0
+  uint64_t slow_ms = 0;  // of a sync of LMDB's file
 };
 
 // The programs that append to one store, all in one trace.
