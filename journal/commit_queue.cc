@@ -189,12 +189,18 @@ void CommitQueue::Lead() {
   const std::vector<Request*> requests = TakeGroup();
   const absl::Status status = CommitGroup(requests);
   if (absl::IsDataLoss(status)) Latch(status);
-  if (tenure_->held() && tenure_->IsWanted()) {
+  if (tenure_->held() && (tenure_->IsWanted() || (tenure_->IsShared() && IsIdle()))) {
     const absl::Status ended = EndTenure();
     if (absl::IsDataLoss(ended)) Latch(ended);
   }
   EndLead();
   Finish(requests, status);
+}
+
+// Whether the tenure can be given up at no cost but that of taking it again.
+bool CommitQueue::IsIdle() const {
+  const schema::MutexLock lock(&mu_);
+  return waiting_.empty() && !applying_ && !apply_wanted_ && !relaxed_since_.has_value();
 }
 
 // What waits, as much as fits one group.

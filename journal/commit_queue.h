@@ -99,6 +99,7 @@ class CommitQueue {
   absl::Status WriteEntry(std::unique_ptr<const WalEntry> entry, Durability durability);
   absl::Status MakeRoom(size_t bytes);
   absl::Status Bypass(const WalEntry& entry);
+  bool IsIdle() const;
   bool RelaxedIsDue() const;
   absl::Status FlushLog();
   absl::Status EndTenure();

@@ -324,9 +324,11 @@ absl::StatusOr<lmdb::View> Environment::FrameValue(const Snapshot& snapshot, uin
   return *value;
 }
 
-absl::StatusOr<Frame> Environment::ReadFrame(const Snapshot& snapshot, uint64_t sequence) const {
+absl::StatusOr<Frame> Environment::ReadFrame(const Snapshot& snapshot, uint64_t sequence,
+                                             const uint8_t** ahead) const {
   uint64_t key = 0;
   NIMBUS_ASSIGN_OR_RETURN(const lmdb::View value, FrameValue(snapshot, sequence, &key));
+  if (ahead != nullptr && key < snapshot.head().size()) *ahead = lmdb::ReadAhead(value, *ahead);
   absl::StatusOr<Frame> frame = Frame::Decode(value);
   if (!frame.ok()) return schema::Annotate(frame.status(), fmt::format("record {}", key));
   if (frame->first_sequence() != key || frame->header().journal != journal_id_.bytes) {

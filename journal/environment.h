@@ -88,7 +88,10 @@ class Environment {
   // The key under which LMDB keeps `sequence`: the last one at or before it.
   absl::StatusOr<uint64_t> FindFrameKey(const lmdb::Transaction& txn, uint64_t sequence) const;
   // The frame that holds `sequence`. OutOfRange beyond the end.
-  absl::StatusOr<Frame> ReadFrame(const Snapshot& snapshot, uint64_t sequence) const;
+  // `ahead`, unless null, is of who reads frame after frame: how far lmdb::ReadAhead
+  // has asked for the file.
+  absl::StatusOr<Frame> ReadFrame(const Snapshot& snapshot, uint64_t sequence,
+                                  const uint8_t** ahead = nullptr) const;
   // The tree over all records of `snapshot`.
   absl::StatusOr<Frontier> FrontierOf(const Snapshot& snapshot) const;
   // The block that holds the body of `sequence`, its bytes copied into `bytes`;

@@ -28,16 +28,18 @@ class Reader::Impl {
   uint64_t position = 0;
 
  private:
-  absl::Status FindFrame(uint64_t sequence);  // to the front of frames_
+  absl::Status FindFrame(uint64_t sequence, const uint8_t** ahead);  // to the front of frames_
+  absl::StatusOr<const RecordView*> ReadWith(uint64_t sequence, const uint8_t** ahead);
 
   const Environment& environment_;
   BodyReader bodies_;
   std::vector<Frame> frames_;  // the front was used last
   RecordView view_;
-  PlainBody body_;  // keeps alive what Body returned
+  const uint8_t* ahead_ = nullptr;  // of Next
+  PlainBody body_;                  // keeps alive what Body returned
 };
 
-absl::Status Reader::Impl::FindFrame(uint64_t sequence) {
+absl::Status Reader::Impl::FindFrame(uint64_t sequence, const uint8_t** ahead) {
   const auto held = std::find_if(frames_.begin(), frames_.end(),
                                  [&](const Frame& frame) { return frame.Holds(sequence); });
   if (held != frames_.end()) {
@@ -45,14 +47,18 @@ absl::Status Reader::Impl::FindFrame(uint64_t sequence) {
     return absl::OkStatus();
   }
   NIMBUS_ASSIGN_OR_RETURN(const Snapshot snapshot, environment_.TakeSnapshot());
-  NIMBUS_ASSIGN_OR_RETURN(Frame frame, environment_.ReadFrame(snapshot, sequence));
+  NIMBUS_ASSIGN_OR_RETURN(Frame frame, environment_.ReadFrame(snapshot, sequence, ahead));
   if (frames_.size() == kFramesKept) frames_.pop_back();
   frames_.insert(frames_.begin(), std::move(frame));
   return absl::OkStatus();
 }
 
 absl::StatusOr<const RecordView*> Reader::Impl::Read(uint64_t sequence) {
-  NIMBUS_RETURN_IF_ERROR(FindFrame(sequence));
+  return ReadWith(sequence, nullptr);
+}
+
+absl::StatusOr<const RecordView*> Reader::Impl::ReadWith(uint64_t sequence, const uint8_t** ahead) {
+  NIMBUS_RETURN_IF_ERROR(FindFrame(sequence, ahead));
   const Frame& frame = frames_.front();
   const std::span<const uint8_t> bytes = frame.record(sequence - frame.first_sequence());
   absl::StatusOr<const schema::fb::Record*> record = schema::VerifyRecord(bytes);
@@ -66,7 +72,7 @@ absl::StatusOr<const RecordView*> Reader::Impl::Read(uint64_t sequence) {
 }
 
 absl::StatusOr<const RecordView*> Reader::Impl::Next() {
-  absl::StatusOr<const RecordView*> view = Read(position);
+  absl::StatusOr<const RecordView*> view = ReadWith(position, &ahead_);
   if (absl::IsOutOfRange(view.status())) return nullptr;
   if (view.ok()) ++position;
   return view;

@@ -5,6 +5,11 @@
 #include "nimbus/schema/status.h"
 
 namespace nimbus::journal {
+namespace {
+
+constexpr std::chrono::seconds kShared{1};
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<Tenure>> Tenure::Open(const Environment& environment) {
   NIMBUS_ASSIGN_OR_RETURN(std::unique_ptr<LockFile> turn,
@@ -46,7 +51,9 @@ absl::Status Tenure::TakeIn() {
   NIMBUS_RETURN_IF_ERROR(environment_.wal().Create());
   NIMBUS_ASSIGN_OR_RETURN(const lmdb::Transaction txn, environment_.BeginRead());
   NIMBUS_ASSIGN_OR_RETURN(const Head head, environment_.ReadHead(txn));
-  return environment_.wal().BeginTenure(head.link());
+  NIMBUS_ASSIGN_OR_RETURN(const bool others, environment_.wal().BeginTenure(head.link()));
+  if (others) shared_until_ = std::chrono::steady_clock::now() + kShared;
+  return absl::OkStatus();
 }
 
 bool Tenure::IsWanted() {

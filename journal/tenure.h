@@ -12,6 +12,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 
 #include "absl/status/status.h"
@@ -31,6 +32,9 @@ class Tenure {
   // ResourceExhausted when there is no room for a log; DataLoss when the log is
   // damaged.
   absl::Status Take();
+  // Whether another process had it a moment ago: then it is worth giving it up
+  // as soon as there is nothing to write.
+  bool IsShared() const { return std::chrono::steady_clock::now() < shared_until_; }
   // Without waiting; false when another process has it.
   absl::StatusOr<bool> TryTake();
   bool held() const { return held_.load(std::memory_order_acquire); }  // any thread
@@ -47,6 +51,7 @@ class Tenure {
   const Environment& environment_;
   const std::unique_ptr<LockFile> turn_;
   const std::unique_ptr<LockFile> writer_;
+  std::chrono::steady_clock::time_point shared_until_;
   std::atomic<bool> held_ = false;
 };
 

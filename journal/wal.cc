@@ -323,9 +323,10 @@ absl::Status Wal::Synchronize(const WalLink& lmdb_end) {
   return owner_ ? absl::OkStatus() : SynchronizeLocked(lmdb_end);
 }
 
-absl::Status Wal::BeginTenure(const WalLink& lmdb_end) {
+absl::StatusOr<bool> Wal::BeginTenure(const WalLink& lmdb_end) {
   const schema::MutexLock lock(&mu_);
   NIMBUS_CHECK(!owner_ && state_ != nullptr);
+  const bool first = tenure_ == 0;
   const bool alone = tail_.known && tenure_ != 0 && state_->tenure() == tenure_;
   if (!alone) {
     NIMBUS_RETURN_IF_ERROR(ReadOn(UINT64_MAX));
@@ -338,7 +339,7 @@ absl::Status Wal::BeginTenure(const WalLink& lmdb_end) {
   if (!alone) tenure_ = state_->BeginTenure();
   owner_ = true;
   if (flushed_ > state_->durable()) state_->SetDurable(flushed_);
-  return absl::OkStatus();
+  return !alone && !first;
 }
 
 void Wal::EndTenure() {

@@ -57,8 +57,8 @@ class Wal {
   absl::Status Synchronize(const WalLink& lmdb_end) ABSL_LOCKS_EXCLUDED(mu_);
 
   // This process has the tenure from now on, until EndTenure. Takes in what
-  // others have written since.
-  absl::Status BeginTenure(const WalLink& lmdb_end) ABSL_LOCKS_EXCLUDED(mu_);
+  // others have written since; true when another had the tenure since.
+  absl::StatusOr<bool> BeginTenure(const WalLink& lmdb_end) ABSL_LOCKS_EXCLUDED(mu_);
   void EndTenure() ABSL_LOCKS_EXCLUDED(mu_);
 
   // All below: with the tenure only.
