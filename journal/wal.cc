@@ -254,7 +254,8 @@ void Wal::TakeChain(int half, Chain chain) {
 // than the records before `end`.
 uint64_t Wal::DurableBefore(std::span<const uint8_t> rest, uint64_t end) const {
   uint64_t durable = end;
-  for (; rest.size() >= sizeof(WalEntryHeader); rest = rest.subspan(kWalAlignment)) {
+  // Every entry takes as much; a file that was cut off may end with less.
+  for (; rest.size() >= kWalAlignment; rest = rest.subspan(kWalAlignment)) {
     WalEntryHeader header;
     std::memcpy(&header, rest.data(), sizeof(header));
     const std::optional<size_t> extent = WalEntryExtent(rest, journal_);
