@@ -3,6 +3,9 @@
 //   journal_child append STORE COUNT THREADS   COUNT updates of a session in each thread (0: on
 //                                              and on); "session ID" once, and
 //                                              "ok ID N SEQUENCE MICROSECONDS" when acknowledged
+//   journal_child relaxed STORE COUNT THREADS  the same, relaxed
+//   journal_child varied STORE COUNT           the same, of many sizes, also of more than the log
+//                                              takes, now and again relaxed
 //   journal_child fill STORE BODY_BYTES        appends until one is refused; "ok …" as above
 //   journal_child create STORE                 "journal ID"
 //   journal_child read STORE                   "record SEQUENCE LEAF_HASH BODY_HASH", read-only
@@ -55,28 +58,55 @@ void PrintAcknowledged(const Uuid& session, uint64_t n, const Appended& appended
   Print(fmt::format("ok {} {} {} {}\n", session.ToString(), n, appended.first, NowMicros()));
 }
 
-absl::Status AppendUpdates(Journal* journal, uint64_t count) {
+absl::Status AppendUpdates(Journal* journal, uint64_t count, Durability durability) {
   const Uuid session = schema::NewUuid();
   Print(fmt::format("session {}\n", session.ToString()));
   NIMBUS_RETURN_IF_ERROR(journal->Append(SessionStarted(session)).status());
   for (uint64_t n = 0; count == 0 || n < count; ++n) {
     NIMBUS_ASSIGN_OR_RETURN(
         const Appended appended,
-        journal->Append(SessionUpdated(session, n), {.append_id = AppendIdOf(session, n)}));
+        journal->Append(SessionUpdated(session, n),
+                        {.append_id = AppendIdOf(session, n), .durability = durability}));
     PrintAcknowledged(session, n, appended);
   }
   return absl::OkStatus();
 }
 
-absl::Status Append(const std::string& store, uint64_t count, uint64_t threads) {
+absl::Status Append(const std::string& store, uint64_t count, uint64_t threads,
+                    Durability durability) {
   NIMBUS_ASSIGN_OR_RETURN(const std::unique_ptr<Journal> journal, Journal::Open(store, {}));
   std::vector<absl::Status> results(threads);
   std::vector<std::thread> writers;
   for (absl::Status& result : results) {
-    writers.emplace_back([&] { result = AppendUpdates(journal.get(), count); });
+    writers.emplace_back([&] { result = AppendUpdates(journal.get(), count, durability); });
   }
   for (std::thread& writer : writers) writer.join();
   for (const absl::Status& result : results) NIMBUS_RETURN_IF_ERROR(result);
+  return absl::OkStatus();
+}
+
+// An update whose body does not compress.
+Event LargeUpdate(const Uuid& session, uint64_t n, uint64_t body_bytes) {
+  Event event = SessionUpdated(session, n);
+  for (uint64_t x = n; event.body.description.size() < body_bytes;) {
+    x = x * 6364136223846793005u + 1442695040888963407u;
+    event.body.description += fmt::format("{:016x}", x);
+  }
+  return event;
+}
+
+absl::Status Vary(const std::string& store, uint64_t count) {
+  NIMBUS_ASSIGN_OR_RETURN(const std::unique_ptr<Journal> journal, Journal::Open(store, {}));
+  const Uuid session = schema::NewUuid();
+  Print(fmt::format("session {}\n", session.ToString()));
+  NIMBUS_RETURN_IF_ERROR(journal->Append(SessionStarted(session)).status());
+  for (uint64_t n = 0; n < count; ++n) {
+    const uint64_t bytes = n % 50 == 49 ? 3'000'000 : n % 7 == 3 ? 200'000 : n * 7919 % 9000;
+    const auto durability = n % 3 == 0 ? Durability::kRelaxed : Durability::kDurable;
+    NIMBUS_ASSIGN_OR_RETURN(const Appended appended, journal->Append(LargeUpdate(session, n, bytes),
+                                                                     {.durability = durability}));
+    PrintAcknowledged(session, n, appended);
+  }
   return absl::OkStatus();
 }
 
@@ -86,12 +116,8 @@ absl::Status Fill(const std::string& store, uint64_t body_bytes) {
   const Uuid session = schema::NewUuid();
   NIMBUS_RETURN_IF_ERROR(journal->Append(SessionStarted(session)).status());
   for (uint64_t n = 0;; ++n) {
-    Event event = SessionUpdated(session, n);
-    for (uint64_t x = n; event.body.description.size() < body_bytes;) {
-      x = x * 6364136223846793005u + 1442695040888963407u;
-      event.body.description += fmt::format("{:016x}", x);
-    }
-    NIMBUS_ASSIGN_OR_RETURN(const Appended appended, journal->Append(event));
+    NIMBUS_ASSIGN_OR_RETURN(const Appended appended,
+                            journal->Append(LargeUpdate(session, n, body_bytes)));
     PrintAcknowledged(session, n, appended);
   }
 }
@@ -156,7 +182,11 @@ absl::Status HoldReaders(const std::string& directory, uint64_t count) {
 absl::Status Run(const std::vector<std::string>& arguments) {
   const std::string& mode = arguments.at(0);
   const std::string& store = arguments.at(1);
-  if (mode == "append") return Append(store, Number(arguments.at(2)), Number(arguments.at(3)));
+  if (mode == "append" || mode == "relaxed") {
+    return Append(store, Number(arguments.at(2)), Number(arguments.at(3)),
+                  mode == "relaxed" ? Durability::kRelaxed : Durability::kDurable);
+  }
+  if (mode == "varied") return Vary(store, Number(arguments.at(2)));
   if (mode == "fill") return Fill(store, Number(arguments.at(2)));
   if (mode == "create") return Create(store);
   if (mode == "read") return Read(store);
