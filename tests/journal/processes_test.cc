@@ -1,5 +1,6 @@
 // Several processes on one journal.
 #include <csignal>
+#include <ctime>
 #include <thread>
 
 #include "child.h"
@@ -123,6 +124,75 @@ TEST_F(ProcessesTest, GoOnWhenTheHolderOfTheWriteLockIsKilled) {
     EXPECT_EQ(appended->first, static_cast<uint64_t>(1 + round));
     ASSERT_THAT(children[0]->Wait(), IsOk());
   }
+  ExpectVerifies();
+}
+
+// Over many turns of the log's halves, and groups that go past it, a reader in
+// another process sees every record once, in order, as it was written.
+TEST_F(ProcessesTest, AReaderFollowsAWriterThroughManyTurnsOfTheLog) {
+  constexpr uint64_t kUpdates = 250;
+  Open({.read_only = true});
+  const auto children = Start(1, {"varied", store(), std::to_string(kUpdates)});
+  Reader reader(*journal_);
+  reader.Seek(1);
+  uint64_t seen = 1;
+  while (seen < 2 + kUpdates && !HasFailure()) {
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const uint64_t size, journal_->WaitForMore(seen, 60'000));
+    ASSERT_GT(size, seen) << "nothing seen for a minute";
+    for (; seen < size; ++seen) {
+      NIMBUS_ASSERT_OK_AND_ASSIGN(const RecordView* record, reader.Next());
+      ASSERT_NE(record, nullptr) << seen;
+      ASSERT_EQ(record->sequence, seen);
+      ASSERT_EQ(record->envelope().version(), seen);
+      NIMBUS_ASSERT_OK_AND_ASSIGN(const schema::fb::Body* body, reader.Body(*record));
+      if (seen > 1) {
+        ASSERT_EQ(body->name()->str(), UpdateName(seen - 2));
+      }
+    }
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const RecordView* none, reader.Next());
+    if (none != nullptr) reader.Seek(seen);  // more has come meanwhile
+  }
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const test::Finished run, children[0]->Wait());
+  ASSERT_EQ(run.exit_code, 0) << run.out.substr(run.out.find("error"));
+  for (const auto& [session, acknowledged] : ParseOutput(run.out)) {
+    EXPECT_EQ(ExpectUpdates(*journal_, session, acknowledged), kUpdates);
+  }
+  ExpectVerifies();
+}
+
+// A wait costs nothing until another process ends it.
+TEST_F(ProcessesTest, AWaitSleepsUntilAnotherProcessAppends) {
+  Open({.read_only = true});
+  const std::clock_t before = std::clock();
+  EXPECT_THAT(journal_->WaitForMore(1, 500), IsOkAndHolds(1u));
+  EXPECT_LT(static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC, 0.05);
+  absl::StatusOr<uint64_t> size = absl::UnknownError("not yet");
+  std::thread waiter([&] { size = journal_->WaitForMore(1, INT64_MAX); });
+  const auto children = Start(1, {"append", store(), "1", "1"});
+  waiter.join();
+  ASSERT_THAT(size, IsOk());
+  EXPECT_GT(*size, 1u);
+  ASSERT_THAT(children[0]->Wait(), IsOk());
+}
+
+TEST_F(ProcessesTest, WriteInTurnsWithEveryKindOfGroup) {
+  constexpr uint64_t kUpdates = 120;
+  const auto children = Start(2, {"varied", store(), std::to_string(kUpdates)});
+  Begin();
+  for (uint64_t n = 0; n < kUpdates; ++n) {
+    const auto durability = n % 2 == 0 ? Durability::kRelaxed : Durability::kDurable;
+    ASSERT_THAT(journal_->Append(SessionUpdated(session_, n), {.durability = durability}), IsOk());
+  }
+  for (const std::unique_ptr<test::Program>& child : children) {
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const test::Finished run, child->Wait());
+    ASSERT_EQ(run.exit_code, 0) << run.out.substr(run.out.find("error"));
+    for (const auto& [session, acknowledged] : ParseOutput(run.out)) {
+      EXPECT_EQ(ExpectUpdates(*journal_, session, acknowledged), kUpdates);
+    }
+  }
+  ASSERT_THAT(journal_->Flush(), IsOk());
+  EXPECT_EQ(ExpectUpdates(*journal_, session_, {}), kUpdates);
+  EXPECT_THAT(journal_->Size(), IsOkAndHolds(3u + kUpdates + 2 * (kUpdates + 1)));
   ExpectVerifies();
 }
 
