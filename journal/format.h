@@ -27,7 +27,8 @@ inline constexpr size_t kFrameRecordsMax = 512;
 inline constexpr size_t kFrameRecordBytesMax = 64 * 1024;
 inline constexpr size_t kFrameBodyBytesMax = 1024 * 1024;
 
-inline constexpr size_t kBodyBytesMax = size_t{64} << 20;  // plaintext
+inline constexpr size_t kBodyBytesMax = size_t{64} << 20;   // plaintext
+inline constexpr size_t kAppendBytesMax = size_t{1} << 30;  // of bodies; an entry counts in u32
 
 // A run: events of one append that are placed together, their bodies in one
 // block. It ends at one of these, or before the body that would exceed it.

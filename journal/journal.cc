@@ -24,8 +24,8 @@ constexpr int64_t kPollMs = 5;
 
 absl::Status CheckLimits(const Options& options) {
   if (options.queue_records_max == 0 || options.group_records_max == 0 ||
-      options.body_bytes_max > kBodyBytesMax || options.compression_level < 1 ||
-      options.compression_level > 19) {
+      options.body_bytes_max > kBodyBytesMax || options.append_bytes_max > kAppendBytesMax ||
+      options.compression_level < 1 || options.compression_level > 19) {
     return absl::InvalidArgumentError("journal options out of range");
   }
   return absl::OkStatus();

@@ -114,6 +114,22 @@ TEST_F(JournalTest, TakesABodyUpToItsLimitAndNoFurther) {
               StatusIs(Code::kInvalidArgument));
 }
 
+TEST_F(JournalTest, TakesBodiesOfOneAppendUpToTheirLimitAndNoFurther) {
+  Begin();
+  const std::vector<Event> events = {SessionUpdated(session_, 0), SessionUpdated(session_, 1)};
+  const size_t bytes = schema::EncodeBody(events[0]).size() + schema::EncodeBody(events[1]).size();
+  for (const size_t limit : {bytes - 1, bytes, bytes + 1}) {
+    Open({.append_bytes_max = limit});
+    const absl::Status status = journal_->Append(events).status();
+    if (limit < bytes) {
+      EXPECT_THAT(status, StatusIs(Code::kInvalidArgument, HasSubstr("event 1"))) << limit;
+    } else {
+      EXPECT_THAT(status, IsOk()) << limit;
+    }
+  }
+  EXPECT_THAT(journal_->Size(), IsOkAndHolds(7u));
+}
+
 TEST_F(JournalTest, RefusesAnEmptyAppendAndOneLargerThanTheQueue) {
   Options options;
   options.queue_records_max = 3;

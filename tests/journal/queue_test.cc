@@ -112,6 +112,8 @@ TEST_F(QueueTest, OptionsOutOfRangeAreRefused) {
   EXPECT_THAT(open(), StatusIs(Code::kInvalidArgument));
   options = {.body_bytes_max = (64u << 20) + 1};
   EXPECT_THAT(open(), StatusIs(Code::kInvalidArgument));
+  options = {.append_bytes_max = (size_t{1} << 30) + 1};
+  EXPECT_THAT(open(), StatusIs(Code::kInvalidArgument));
   options = {.compression_level = 0};
   EXPECT_THAT(open(), StatusIs(Code::kInvalidArgument));
   options = {.compression_level = 20};

@@ -44,7 +44,7 @@ struct Options {
   size_t group_records_max = 512;        // of one commit, unless one append has more
   size_t group_bytes_max = 512u << 10;   // what the log takes; a larger one goes straight to LMDB
   size_t body_bytes_max = 64u << 20;     // plaintext; no more than this default
-  size_t append_bytes_max = 512u << 20;  // plaintext of the bodies of one append
+  size_t append_bytes_max = 512u << 20;  // plaintext of one append's bodies; up to 1 GiB
   size_t base_cache_bytes_max = 32u << 20;  // plaintext kept to compress against
   int compression_level = 3;                // zstd
   size_t map_bytes = size_t{1} << 40;       // address space asked for; halved while refused
