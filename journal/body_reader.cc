@@ -43,6 +43,11 @@ void BlockCache::Insert(PlainBlock block) {
   }
 }
 
+BodyReader::BodyReader(const Environment& environment, size_t cache_bytes_max)
+    : BodyReader([&environment](uint64_t sequence,
+                                Bytes* bytes) { return environment.ReadBlock(sequence, bytes); },
+                 cache_bytes_max) {}
+
 absl::StatusOr<std::optional<PlainBlock>> BodyReader::ReadBlock(uint64_t sequence) {
   struct Link {
     BlockEntry entry;
@@ -56,8 +61,7 @@ absl::StatusOr<std::optional<PlainBlock>> BodyReader::ReadBlock(uint64_t sequenc
       break;
     }
     Link link;
-    NIMBUS_ASSIGN_OR_RETURN(std::optional<BlockEntry> entry,
-                            environment_.ReadBlock(*next, &link.stored));
+    NIMBUS_ASSIGN_OR_RETURN(std::optional<BlockEntry> entry, source_(*next, &link.stored));
     if (!entry.has_value()) {
       if (chain.empty()) return std::optional<PlainBlock>();
       return schema::Error(absl::StatusCode::kDataLoss, "body {}: its base {} is missing", sequence,

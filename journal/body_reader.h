@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -53,8 +55,12 @@ class BlockCache {
 // One thread at a time.
 class BodyReader {
  public:
-  BodyReader(const Environment& environment, size_t cache_bytes_max)
-      : environment_(environment), cache_(cache_bytes_max) {}
+  // Where blocks come from: as Environment::ReadBlock.
+  using Source = std::function<absl::StatusOr<std::optional<BlockEntry>>(uint64_t, Bytes*)>;
+
+  BodyReader(const Environment& environment, size_t cache_bytes_max);
+  BodyReader(Source source, size_t cache_bytes_max)
+      : source_(std::move(source)), cache_(cache_bytes_max) {}
 
   // nullopt when nothing is stored for `sequence`. DataLoss when what is stored
   // does not decode.
@@ -62,7 +68,7 @@ class BodyReader {
   absl::StatusOr<std::optional<PlainBody>> Read(uint64_t sequence);
 
  private:
-  const Environment& environment_;
+  const Source source_;
   BlockCache cache_;
 };
 

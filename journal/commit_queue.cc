@@ -377,16 +377,22 @@ absl::Status CommitQueue::Flush() {
 }
 
 absl::Status CommitQueue::Apply() {
+  return Exclusively([] { return absl::OkStatus(); });
+}
+
+absl::Status CommitQueue::Exclusively(const std::function<absl::Status()>& work) {
   BecomeLeader();
   absl::Status status = tenure_->Take();
+  absl::Status worked;
   if (status.ok()) {
     BeginApplying();
     status = applier_.Apply();
+    if (status.ok()) worked = work();
     EndApplying(status);
   }
   if (absl::IsDataLoss(status)) Latch(status);
   EndLead();
-  return status;
+  return status.ok() ? worked : status;
 }
 
 void CommitQueue::BeginApplying() {

@@ -65,6 +65,9 @@ class CommitQueue {
   // The log is moved into LMDB, all of it.
   absl::Status Apply();
 
+  // Runs `work` after that, while neither this process nor another writes.
+  absl::Status Exclusively(const std::function<absl::Status()>& work);
+
  private:
   using Clock = std::chrono::steady_clock;
   enum State : uint32_t { kWaiting, kLead, kDone };

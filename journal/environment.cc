@@ -140,6 +140,23 @@ absl::StatusOr<std::unique_ptr<Environment>> Environment::Open(const std::string
   return environment;
 }
 
+absl::StatusOr<std::unique_ptr<Environment>> Environment::Make(const std::string& directory,
+                                                               const schema::Uuid& journal,
+                                                               const Options& options) {
+  std::unique_ptr<Environment> environment(new Environment());
+  environment->store_ = directory;
+  environment->journal_id_ = journal;
+  NIMBUS_RETURN_IF_ERROR(Register(directory, &environment->registered_));
+  NIMBUS_RETURN_IF_ERROR(environment->OpenFiles(directory, options));
+  NIMBUS_RETURN_IF_ERROR(environment->OpenTables(true));
+  NIMBUS_ASSIGN_OR_RETURN(lmdb::Transaction txn, environment->BeginWrite());
+  NIMBUS_RETURN_IF_ERROR(
+      txn.Put(environment->tables_.meta, KeyOf(kMetaKeyJournal), EncodeMeta(journal)));
+  NIMBUS_RETURN_IF_ERROR(environment->WriteHead(&txn, Head{}));
+  NIMBUS_RETURN_IF_ERROR(txn.Commit());
+  return environment;
+}
+
 Environment::~Environment() {
   env_.reset();
   const std::lock_guard<std::mutex> lock(registry_mu);

@@ -68,6 +68,11 @@ class Environment {
  public:
   static absl::StatusOr<std::unique_ptr<Environment>> Open(const std::string& store,
                                                            const Options& options);
+  // Makes an environment without records, of this journal's id, in the empty
+  // `directory`, for one who fills it: it has not even the genesis record.
+  static absl::StatusOr<std::unique_ptr<Environment>> Make(const std::string& directory,
+                                                           const schema::Uuid& journal,
+                                                           const Options& options);
   ~Environment();
 
   // What is on stable storage, LMDB and log together.
@@ -104,6 +109,7 @@ class Environment {
   const std::string& store() const { return store_; }
   const std::string& directory() const { return directory_; }
   bool read_only() const { return read_only_; }
+  bool has_log() const { return wal_ != nullptr; }  // all but what Make made
   Wal& wal() const { return *wal_; }
 
  private:

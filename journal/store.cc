@@ -80,19 +80,6 @@ absl::StatusOr<StoreLayout> ParseCurrent(const std::string& path, const std::str
   return StoreLayout{.journal_directory = path + "/" + generation, .complete = true};
 }
 
-// Makes `path` and what is missing above it, each in stable storage before what
-// is below it.
-absl::Status CreateDirectories(const fs::path& path) {
-  std::error_code error;
-  if (fs::is_directory(path, error)) return absl::OkStatus();
-  const fs::path parent =
-      path.has_filename() ? path.parent_path() : path.parent_path().parent_path();
-  if (!parent.empty() && parent != path) NIMBUS_RETURN_IF_ERROR(CreateDirectories(parent));
-  fs::create_directory(path, error);
-  if (error) return StatusOfErrno(error.value(), path.string());
-  return SyncDirectory(parent.empty() ? "." : parent.string());
-}
-
 // Names that a store creation which was cut off may have left.
 absl::StatusOr<bool> HoldsOnlyUnfinishedStore(const std::string& path) {
   static const std::set<std::string, std::less<>> kOurs = {kFirstGeneration, "CURRENT.new"};
@@ -153,6 +140,17 @@ absl::Status StatusOfErrno(int error, const std::string& what) {
     }
   }();
   return Error(code, "{}: {}", what, std::strerror(error));
+}
+
+absl::Status CreateDirectories(const fs::path& path) {
+  std::error_code error;
+  if (fs::is_directory(path, error)) return absl::OkStatus();
+  const fs::path parent =
+      path.has_filename() ? path.parent_path() : path.parent_path().parent_path();
+  if (!parent.empty() && parent != path) NIMBUS_RETURN_IF_ERROR(CreateDirectories(parent));
+  fs::create_directory(path, error);
+  if (error) return StatusOfErrno(error.value(), path.string());
+  return SyncDirectory(parent.empty() ? "." : parent.string());
 }
 
 absl::StatusOr<StoreLayout> FindStore(const std::string& path) {

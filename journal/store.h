@@ -2,6 +2,7 @@
 // and the preparations LMDB needs where disks are full or creation was cut off.
 #pragma once
 
+#include <filesystem>
 #include <string>
 
 #include "absl/status/status.h"
@@ -27,6 +28,10 @@ absl::StatusOr<StoreLayout> FindStore(const std::string& path);
 // FindStore, or the directories of a new store where `path` is empty, missing, or
 // a store whose creation was cut off.
 absl::StatusOr<StoreLayout> CreateStore(const std::string& path);
+
+// Makes `path` and what is missing above it, each in stable storage before what
+// is below it.
+absl::Status CreateDirectories(const std::filesystem::path& path);
 
 // Makes a created store one: writes and syncs CURRENT. Safe to repeat, by one
 // process at a time.

@@ -1,7 +1,5 @@
 #include "nimbus/journal/verify.h"
 
-#include <cstdlib>
-#include <filesystem>
 #include <optional>
 #include <set>
 #include <utility>
@@ -10,108 +8,10 @@
 #include "environment.h"
 #include "nimbus/schema/event.h"
 #include "nimbus/schema/status.h"
-#include "store.h"
+#include "rebuilt.h"
 
 namespace nimbus::journal {
 namespace {
-
-using schema::Error;
-using schema::Uuid;
-using Code = absl::StatusCode;
-
-// A directory for scratch files that goes away with its object.
-class ScratchDirectory {
- public:
-  static absl::StatusOr<ScratchDirectory> Make() {
-    std::error_code error;
-    const std::filesystem::path parent = std::filesystem::temp_directory_path(error);
-    if (error) return StatusOfErrno(error.value(), "temporary directory");
-    std::string path = (parent / "nimbus-verify-XXXXXX").string();
-    if (mkdtemp(path.data()) == nullptr) return StatusOfErrno(errno, path);
-    return ScratchDirectory(path);
-  }
-  ~ScratchDirectory() {
-    std::error_code ignored;  // scratch: nothing depends on its being gone
-    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
-  }
-  ScratchDirectory(ScratchDirectory&& other) noexcept : path_(std::exchange(other.path_, {})) {}
-  ScratchDirectory& operator=(ScratchDirectory&&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  explicit ScratchDirectory(std::string path) : path_(std::move(path)) {}
-  std::string path_;
-};
-
-// The entity and name tables as the records alone imply them, rebuilt in
-// scratch space so that memory does not grow with the journal.
-class Rebuilt {
- public:
-  absl::Status Open(size_t map_bytes) {
-    NIMBUS_ASSIGN_OR_RETURN(ScratchDirectory directory, ScratchDirectory::Make());
-    directory_.emplace(std::move(directory));
-    NIMBUS_ASSIGN_OR_RETURN(
-        env_, lmdb::Env::Open(directory_->path(), {.map_bytes = map_bytes, .durable = false}));
-    NIMBUS_RETURN_IF_ERROR(Begin());
-    NIMBUS_ASSIGN_OR_RETURN(tables_.entities, txn_->OpenTable("entities", false, true));
-    NIMBUS_ASSIGN_OR_RETURN(tables_.names, txn_->OpenTable("names", false, true));
-    return Flush();
-  }
-
-  absl::StatusOr<Placement> Apply(const schema::fb::Record& record, uint64_t sequence) {
-    absl::StatusOr<Placement> placement = changes_->Apply(record, sequence);
-    placement.ok() ? changes_->Accept() : changes_->Reject();
-    ++pending_;
-    return placement;
-  }
-
-  absl::Status FlushIfFull() { return pending_ < kPendingMax ? absl::OkStatus() : Flush(); }
-
-  absl::Status Flush() {
-    for (const TableChange& change : Pending()) {
-      NIMBUS_RETURN_IF_ERROR(txn_->Put(TableOf(tables_, change.table), change.key, change.value));
-    }
-    changes_.reset();
-    NIMBUS_RETURN_IF_ERROR(txn_->Commit());
-    pending_ = 0;
-    NIMBUS_RETURN_IF_ERROR(Begin());
-    changes_.emplace(TableReader(*txn_, tables_));
-    return absl::OkStatus();
-  }
-
-  // What was changed since the last Flush.
-  std::vector<TableChange> Pending() const {
-    return changes_.has_value() ? changes_->Collect() : std::vector<TableChange>();
-  }
-
-  const lmdb::Transaction& txn() const { return *txn_; }
-  const EntityTables& tables() const { return tables_; }
-
- private:
-  static constexpr int kPendingMax = 4096;
-
-  absl::Status Begin() {
-    NIMBUS_ASSIGN_OR_RETURN(lmdb::Transaction txn,
-                            lmdb::Transaction::Begin(*env_, lmdb::Transaction::Mode::kWrite));
-    txn_.reset();
-    txn_.emplace(std::move(txn));
-    return absl::OkStatus();
-  }
-
-  std::optional<ScratchDirectory> directory_;
-  std::unique_ptr<lmdb::Env> env_;
-  std::optional<lmdb::Transaction> txn_;
-  std::optional<Changes> changes_;
-  EntityTables tables_;
-  int pending_ = 0;
-};
-
-// What the rules say of a record, as against a failure to read or write.
-bool IsRefusal(const absl::Status& status) {
-  return absl::IsNotFound(status) || absl::IsAlreadyExists(status) ||
-         absl::IsFailedPrecondition(status) || absl::IsAborted(status) ||
-         absl::IsInvalidArgument(status);
-}
 
 // Append ids are the callers' and stand in no record; the rest of an entity must match.
 bool SameEntry(const lmdb::KeyValue& stored, const lmdb::KeyValue& rebuilt, bool is_entity) {

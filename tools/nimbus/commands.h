@@ -13,5 +13,9 @@ void AddImportCommand(CLI::App* app, cli::CommandLine* line);
 void AddExportCommand(CLI::App* app, cli::CommandLine* line);
 void AddHistoryCommands(CLI::App* app, cli::CommandLine* line);
 void AddJournalCommands(CLI::App* app, cli::CommandLine* line);
+// Below `nimbus journal`.
+void AddJournalBackupCommands(CLI::App* journal, cli::CommandLine* line);
+void AddJournalRangeCommands(CLI::App* journal, cli::CommandLine* line);
+void AddJournalUsageCommands(CLI::App* journal, cli::CommandLine* line);
 
 }  // namespace nimbus::tools

@@ -130,7 +130,8 @@ absl::StatusOr<int> Verify(const cli::CommandLine& line) {
 }  // namespace
 
 void AddJournalCommands(CLI::App* app, cli::CommandLine* line) {
-  CLI::App* journal = app->add_subcommand("journal", "Read and verify the journal itself");
+  CLI::App* journal =
+      app->add_subcommand("journal", "Read, verify, copy and keep the journal itself");
   journal->require_subcommand(1);
   cli::AddCommand(journal, line, "stat", "Show identity, size and Merkle root",
                   [line] { return PrintStat(*line); });
@@ -147,6 +148,9 @@ void AddJournalCommands(CLI::App* app, cli::CommandLine* line) {
                   "Recompute tree, body commitments, sequences, stream versions, back-links and "
                   "entities from the stored bytes, trusting nothing (exit 1: proven wrong)",
                   [line] { return Verify(*line); });
+  AddJournalUsageCommands(journal, line);
+  AddJournalBackupCommands(journal, line);
+  AddJournalRangeCommands(journal, line);
 }
 
 }  // namespace nimbus::tools

@@ -33,6 +33,7 @@ TEST_F(OutputTest, IsOneDocumentWithJson) {
   EXPECT_TRUE(Document(Nimbus({"history", "show", "@", "--json"})).IsObject());
   EXPECT_TRUE(Document(Nimbus({"journal", "stat", "--json"})).IsObject());
   EXPECT_TRUE(Document(Nimbus({"journal", "verify", "--json"})).IsObject());
+  EXPECT_TRUE(Document(Nimbus({"journal", "du", "--json"})).IsObject());
   EXPECT_TRUE(Document(Nimbus({"journal", "tail", "-n", "1", "--json"})).IsObject());
   EXPECT_TRUE(Document(Nimbus({"export", "--list", "--json"})).IsArray());
   EXPECT_TRUE(Document(Replay({"list", "--json"})).IsArray());

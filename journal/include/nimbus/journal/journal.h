@@ -191,6 +191,7 @@ class Journal {
   const std::string& store() const;
 
  private:
+  friend class Internals;
   friend class Reader;
   friend class Verifier;
   Journal(std::unique_ptr<Environment> environment, const Options& options);
