@@ -92,7 +92,7 @@ absl::Status Replica::Commit() {
   NIMBUS_RETURN_IF_ERROR(txn_->Commit());
   changes_.reset();
   txn_.reset();
-  if (environment_.has_log()) environment_.wal().NoteBypass(head_.link());
+  if (environment_.wal() != nullptr) environment_.wal()->NoteBypass(head_.link());
   batch_records_ = 0;
   batch_bytes_ = 0;
   return absl::OkStatus();

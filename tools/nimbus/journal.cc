@@ -149,6 +149,7 @@ void AddJournalCommands(CLI::App* app, cli::CommandLine* line) {
                   "entities from the stored bytes, trusting nothing (exit 1: proven wrong)",
                   [line] { return Verify(*line); });
   AddJournalUsageCommands(journal, line);
+  AddJournalCompactCommands(journal, line);
   AddJournalBackupCommands(journal, line);
   AddJournalRangeCommands(journal, line);
 }

@@ -1,5 +1,6 @@
 // nimbus journal export, import, backup and restore as a user runs them, and as
 // they are killed.
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -174,6 +175,31 @@ TEST_F(CopiesTest, AreWholeOrNoStoresWhenTheyAreKilled) {
     ExpectSame(store);
   }
   std::printf("%d of %d killed, %d were begun and not finished\n", killed, kKills, unfinished);
+}
+
+TEST_F(CopiesTest, AreWholeWhenACompactionIsKilled) {
+  ASSERT_EQ(Nimbus({"history", "list"}).exit_code, 0);
+  int killed = 0;
+  for (int round = 0; round < kKills && !HasFailure(); ++round) {
+    const std::string root = Root();
+    killed += RunAndKill({"journal", "compact"}, 40'000).signal == SIGKILL;
+    const Finished verified = Nimbus({"journal", "verify"});
+    EXPECT_EQ(verified.exit_code, 0) << verified.out << verified.err;
+    EXPECT_EQ(Root(), root);
+    if (round % 3 != 0) continue;
+    Import(0, 402 + 2 * round);
+    EXPECT_NE(Root(), root);
+  }
+  const Json done = Document(Nimbus({"journal", "compact", "--json"}));
+  EXPECT_EQ(done.Find("old_removed")->Dump(), "true");
+  ExpectSame("store");
+  EXPECT_EQ(Nimbus({"history", "list"}).exit_code, 0);
+  EXPECT_EQ(std::distance(fs::directory_iterator(Path("store")), {}),
+            std::count_if(fs::directory_iterator(Path("store")), {}, [](const auto& entry) {
+              const std::string name = entry.path().filename().string();
+              return name == "CURRENT" || name.starts_with("journal-") || name.starts_with("views");
+            }));
+  std::printf("%d of %d killed\n", killed, kKills);
 }
 
 TEST_F(CopiesTest, GoOnWhereAnImportWasKilled) {
