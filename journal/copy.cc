@@ -19,8 +19,9 @@ constexpr int kRoundsMax = 16;
 
 absl::Status JournalCopy::CopyUpTo(uint64_t size) {
   while (replica_.size() < size) {
-    NIMBUS_ASSIGN_OR_RETURN(const std::optional<Entry> entry, entries_.Next());
+    NIMBUS_ASSIGN_OR_RETURN(std::optional<Entry> entry, entries_.Next());
     if (!entry.has_value()) return absl::DataLossError("the journal became shorter");
+    if (filter_) NIMBUS_RETURN_IF_ERROR(filter_(&*entry));
     NIMBUS_RETURN_IF_ERROR(replica_.Append(*entry));
     if (progress_ && replica_.size() % kReportEvery == 0 && !progress_(replica_.size(), size)) {
       return absl::CancelledError("interrupted");

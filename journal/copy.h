@@ -5,6 +5,9 @@
 //   NIMBUS_RETURN_IF_ERROR(copy.Finish());    // the rest, as of one moment
 #pragma once
 
+#include <functional>
+#include <utility>
+
 #include "absl/status/status.h"
 #include "entry.h"
 #include "nimbus/journal/range.h"
@@ -14,9 +17,19 @@ namespace nimbus::journal {
 
 class JournalCopy {
  public:
-  // All outlive it. `progress` is told of records.
-  JournalCopy(const Journal& journal, Replica* replica, const ProgressFunction& progress)
-      : journal_(journal), replica_(*replica), progress_(progress), entries_(journal) {}
+  // May take the body from an entry, and say where it is instead.
+  using Filter = std::function<absl::Status(Entry*)>;
+
+  // All outlive it. `progress` is told of records. With a filter bodies that are in
+  // archives stay there; without they are read from there, and copied.
+  JournalCopy(const Journal& journal, Replica* replica, const ProgressFunction& progress,
+              Filter filter = nullptr)
+      : journal_(journal),
+        replica_(*replica),
+        progress_(progress),
+        filter_(std::move(filter)),
+        entries_(journal, filter_ == nullptr ? EntryReader::Archived::kRead
+                                             : EntryReader::Archived::kKeep) {}
 
   // In rounds, until few records are left, or too many come while it copies.
   absl::Status CatchUp();
@@ -30,6 +43,7 @@ class JournalCopy {
   const Journal& journal_;
   Replica& replica_;
   const ProgressFunction& progress_;
+  const Filter filter_;
   EntryReader entries_;
 };
 

@@ -535,6 +535,21 @@ absl::Status Environment::ReadChunks(const lmdb::Transaction& txn, uint64_t sequ
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::optional<BlockEntry>> Environment::ReadArchived(const Snapshot& snapshot,
+                                                                    uint64_t sequence,
+                                                                    Bytes* bytes) const {
+  NIMBUS_ASSIGN_OR_RETURN(const std::optional<ArchivedRange> range,
+                          FindArchivedRange(snapshot.txn(), tables_.meta, sequence));
+  if (!range.has_value()) return std::optional<BlockEntry>();
+  const absl::StatusOr<std::shared_ptr<const Archive>> archive =
+      archives_.Get(store_, range->number, journal_id_);
+  if (absl::IsNotFound(archive.status())) {
+    return ArchiveAbsentError(store_, range->number, sequence);
+  }
+  NIMBUS_RETURN_IF_ERROR(archive.status());
+  return (*archive)->ReadBlock(sequence, bytes);
+}
+
 absl::StatusOr<std::optional<BlockEntry>> Environment::ReadBlock(uint64_t sequence,
                                                                  Bytes* bytes) const {
   NIMBUS_ASSIGN_OR_RETURN(const Snapshot snapshot, TakeSnapshot());
@@ -546,7 +561,7 @@ absl::StatusOr<std::optional<BlockEntry>> Environment::ReadBlock(uint64_t sequen
   }
   const auto it = std::find_if(blocks->begin(), blocks->end(),
                                [&](const BlockEntry& block) { return block.Holds(sequence); });
-  if (it == blocks->end()) return std::optional<BlockEntry>();
+  if (it == blocks->end()) return ReadArchived(snapshot, sequence, bytes);
   BlockEntry block = std::move(*it);
   if (block.chunked) {
     NIMBUS_RETURN_IF_ERROR(ReadChunks(snapshot.txn(), block.first(), block.stored_bytes, bytes));

@@ -15,6 +15,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "archives.h"
 #include "body.h"
 #include "entities.h"
 #include "frame.h"
@@ -117,8 +118,8 @@ class Environment {
                                   const uint8_t** ahead = nullptr) const;
   // The tree over all records of `snapshot`.
   absl::StatusOr<Frontier> FrontierOf(const Snapshot& snapshot) const;
-  // The block that holds the body of `sequence`, its bytes copied into `bytes`;
-  // nullopt if there is none.
+  // The block that holds the body of `sequence`, in the journal or in an archive, its
+  // bytes copied into `bytes`; nullopt if there is none.
   absl::StatusOr<std::optional<BlockEntry>> ReadBlock(uint64_t sequence, Bytes* bytes) const;
 
   const Tables& tables() const { return tables_; }
@@ -155,6 +156,8 @@ class Environment {
   absl::StatusOr<Snapshot> TrySnapshot(bool* again) const;
   absl::StatusOr<lmdb::View> FrameValue(const Snapshot& snapshot, uint64_t sequence,
                                         uint64_t* key) const;
+  absl::StatusOr<std::optional<BlockEntry>> ReadArchived(const Snapshot& snapshot,
+                                                         uint64_t sequence, Bytes* bytes) const;
   absl::Status ReadChunks(const lmdb::Transaction& txn, uint64_t sequence, size_t size,
                           Bytes* bytes) const;
 
@@ -165,6 +168,7 @@ class Environment {
   Tables tables_;
   schema::Uuid journal_id_;
 
+  mutable Archives archives_;  // has its own lock
   mutable schema::Mutex mu_;
   mutable std::shared_ptr<Generation> live_ ABSL_GUARDED_BY(mu_);
   mutable schema::Mutex reopen_mu_;

@@ -7,6 +7,7 @@
 #include "body_reader.h"
 #include "environment.h"
 #include "internals.h"
+#include "nimbus/journal/prune.h"
 #include "nimbus/schema/event.h"
 #include "nimbus/schema/status.h"
 #include "rebuilt.h"
@@ -236,6 +237,10 @@ absl::Status Verifier::CheckBody(uint64_t sequence, const schema::fb::Envelope& 
   const bool committed = schema::FromFb(envelope.body_commitment()) != schema::Digest{};
   if (!committed && envelope.body_size() == 0) return absl::OkStatus();
   const absl::StatusOr<std::optional<PlainBody>> plain = bodies_.Read(sequence);
+  if (IsArchiveAbsent(plain.status())) {
+    ++report_.absent;
+    return absl::OkStatus();
+  }
   if (!plain.ok()) return Note(sequence, plain.status());
   if (!plain->has_value()) {
     Find(sequence, "its body is missing");

@@ -78,7 +78,7 @@ TEST_F(UsageTest, ExpectsNoMoreOfCompactionThanThereIs) {
   }
   ASSERT_THAT(journal_->ApplyLog(), IsOk());
   NIMBUS_ASSERT_OK_AND_ASSIGN(const Usage loose, MeasureUsage(*journal_, {}));
-  EXPECT_GT(loose.reclaimable_bytes, loose.file_bytes / 2) << "a page for each record";
+  EXPECT_GT(loose.reclaimable_bytes, 0u) << "the log was applied in pieces";
   EXPECT_LT(loose.reclaimable_bytes, loose.file_bytes);
 }
 

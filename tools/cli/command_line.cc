@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "nimbus/journal/prune.h"
 #include "nimbus/schema/check.h"
 #include "nimbus/schema/status.h"
 #include "tools/cli/progress.h"
@@ -92,6 +93,7 @@ absl::Status WithHint(const absl::Status& status, const std::string& store) {
 }  // namespace
 
 int ExitCodeOf(const absl::Status& status) {
+  if (journal::IsArchiveAbsent(status)) return kNotEnoughEvidence;
   switch (status.code()) {
     case Code::kOk:
       return kHolds;
