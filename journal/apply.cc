@@ -193,7 +193,7 @@ absl::Status TileWriter::Append(const Environment& environment, lmdb::Transactio
 }
 
 absl::Status LogApplier::Apply(const WalEntry* bypass) {
-  WalOverlay overlay = environment_.wal().WholeOverlay();
+  WalOverlay overlay = environment_.wal()->WholeOverlay();
   std::vector<const WalEntry*> entries;
   Head head;
   {
@@ -213,8 +213,8 @@ absl::Status LogApplier::Apply(const WalEntry* bypass) {
     tiles_.Forget();
     return status;
   }
-  bypass == nullptr ? environment_.wal().NoteApplied(head.size())
-                    : environment_.wal().NoteBypass(head.link());
+  bypass == nullptr ? environment_.wal()->NoteApplied(head.size())
+                    : environment_.wal()->NoteBypass(head.link());
   return absl::OkStatus();
 }
 

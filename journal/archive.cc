@@ -171,12 +171,22 @@ absl::Status Archive::ReadIndex(const schema::Uuid& journal) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::optional<BlockEntry>> Archive::ReadBlock(uint64_t sequence,
-                                                             Bytes* bytes) const {
+const Archive::Place* Archive::Find(uint64_t sequence) const {
   const auto place =
       std::lower_bound(index_.begin(), index_.end(), sequence,
                        [](const Place& p, uint64_t wanted) { return p.last < wanted; });
-  if (place == index_.end() || place->first > sequence) return std::optional<BlockEntry>();
+  return place == index_.end() || place->first > sequence ? nullptr : &*place;
+}
+
+std::optional<uint64_t> Archive::BlockAt(uint64_t sequence) const {
+  const Place* place = Find(sequence);
+  return place == nullptr ? std::nullopt : std::optional(place->first);
+}
+
+absl::StatusOr<std::optional<BlockEntry>> Archive::ReadBlock(uint64_t sequence,
+                                                             Bytes* bytes) const {
+  const Place* place = Find(sequence);
+  if (place == nullptr) return std::optional<BlockEntry>();
   Bytes frame;
   NIMBUS_RETURN_IF_ERROR(ReadAt(place->offset, place->frame_bytes, &frame));
   absl::StatusOr<std::vector<BlockEntry>> blocks = ParseBodyFrame(frame, place->first);

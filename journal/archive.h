@@ -75,6 +75,10 @@ class Archive {
   // nullopt if there is none. Its base is in this archive too.
   absl::StatusOr<std::optional<BlockEntry>> ReadBlock(uint64_t sequence, Bytes* bytes) const;
 
+  // The first body of the block that spans `sequence`, which need not hold it;
+  // nullopt if none does.
+  std::optional<uint64_t> BlockAt(uint64_t sequence) const;
+
   // Reads the whole file. DataLoss unless it is as it was sealed.
   absl::Status CheckDigest() const;
 
@@ -89,6 +93,7 @@ class Archive {
   static_assert(sizeof(Place) == 32);
 
   Archive(std::string path, int descriptor) : path_(std::move(path)), descriptor_(descriptor) {}
+  const Place* Find(uint64_t sequence) const;
   absl::Status ReadIndex(const schema::Uuid& journal);
   absl::Status ReadAt(uint64_t offset, size_t bytes, Bytes* out) const;
 

@@ -16,7 +16,6 @@
 
 #include "base_cache.h"
 #include "body.h"
-#include "entry.h"
 
 namespace nimbus::journal {
 

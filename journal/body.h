@@ -29,6 +29,12 @@ enum class Codec : uint8_t { kRaw = 0, kZstd = 1 };
 Nonce NewNonce();
 schema::Digest BodyCommitment(std::span<const uint8_t> plain, const Nonce& nonce);
 
+// A body by itself; a view.
+struct EntryBody {
+  std::span<const uint8_t> bytes;  // plaintext
+  Nonce nonce{};
+};
+
 // Where a body is in its block.
 struct BodyExtent {
   uint64_t sequence = 0;  // in a block not yet placed: index of its event in the run

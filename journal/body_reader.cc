@@ -43,12 +43,34 @@ void BlockCache::Insert(PlainBlock block) {
   }
 }
 
+void BlockCache::Clear() {
+  slots_.clear();
+  uses_.clear();
+  bytes_ = 0;
+}
+
 BodyReader::BodyReader(const Environment& environment, size_t cache_bytes_max)
     : BodyReader([&environment](uint64_t sequence,
                                 Bytes* bytes) { return environment.ReadBlock(sequence, bytes); },
-                 cache_bytes_max) {}
+                 cache_bytes_max) {
+  environment_ = &environment;
+}
+
+uint64_t BodyReader::GenerationNow() const {
+  return environment_ == nullptr ? 0 : environment_->generation()->number;
+}
 
 absl::StatusOr<std::optional<PlainBlock>> BodyReader::ReadBlock(uint64_t sequence) {
+  for (;;) {
+    // Another generation cuts blocks differently: none is a base across two.
+    const uint64_t generation = GenerationNow();
+    if (std::exchange(generation_, generation) != generation) cache_.Clear();
+    absl::StatusOr<std::optional<PlainBlock>> block = ReadChain(sequence);
+    if (GenerationNow() == generation) return block;
+  }
+}
+
+absl::StatusOr<std::optional<PlainBlock>> BodyReader::ReadChain(uint64_t sequence) {
   struct Link {
     BlockEntry entry;
     Bytes stored;

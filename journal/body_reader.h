@@ -40,6 +40,7 @@ class BlockCache {
   // The block that holds the body of `sequence`; valid until the next Insert.
   const PlainBlock* Find(uint64_t sequence);
   void Insert(PlainBlock block);
+  void Clear();
 
  private:
   struct Slot {
@@ -68,7 +69,12 @@ class BodyReader {
   absl::StatusOr<std::optional<PlainBody>> Read(uint64_t sequence);
 
  private:
+  absl::StatusOr<std::optional<PlainBlock>> ReadChain(uint64_t sequence);
+  uint64_t GenerationNow() const;
+
+  const Environment* environment_ = nullptr;  // when blocks come from one
   const Source source_;
+  uint64_t generation_ = 0;  // of the blocks that are cached
   BlockCache cache_;
 };
 

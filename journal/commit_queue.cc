@@ -67,7 +67,7 @@ CommitQueue::~CommitQueue() {
   // Another process that is writing moves the log itself, sooner or later.
   if (!tenure_->held() && !tenure_->TryTake().value_or(false)) return;
   // What can't be applied, for want of room or anything else, stays in the log.
-  if (!applier_.Apply().ok()) static_cast<void>(environment_.wal().Flush());
+  if (!applier_.Apply().ok()) static_cast<void>(environment_.wal()->Flush());
 }
 
 CommitQueue::Visit::~Visit() {
@@ -237,7 +237,7 @@ absl::Status CommitQueue::CommitGroup(const std::vector<Request*>& requests) {
   // Without the tenure there is nothing to flush: it is not given up before.
   const bool flush = durability == Durability::kDurable || RelaxedIsDue();
   if (flush && tenure_->held()) NIMBUS_RETURN_IF_ERROR(FlushLog());
-  const uint64_t durable = environment_.wal().durable();
+  const uint64_t durable = environment_.wal()->durable();
   for (Request* request : requests) {
     if (!request->result.ok()) continue;
     request->result->durable = request->result->first + request->result->count <= durable;
@@ -272,7 +272,7 @@ absl::Status CommitQueue::PlaceGroup(const std::vector<Request*>& requests,
 absl::Status CommitQueue::WriteEntry(std::unique_ptr<const WalEntry> entry, Durability durability) {
   if (entry->bytes().size() > kWalEntryBytesMax) return Bypass(*entry);
   NIMBUS_RETURN_IF_ERROR(MakeRoom(entry->bytes().size()));
-  NIMBUS_ASSIGN_OR_RETURN(const bool turned, environment_.wal().Write(std::move(entry)));
+  NIMBUS_ASSIGN_OR_RETURN(const bool turned, environment_.wal()->Write(std::move(entry)));
   const schema::MutexLock lock(&mu_);
   if (durability == Durability::kRelaxed && !relaxed_since_.has_value()) {
     relaxed_since_ = Clock::now();
@@ -286,10 +286,10 @@ absl::Status CommitQueue::WriteEntry(std::unique_ptr<const WalEntry> entry, Dura
 
 // Waits until the half of the log that is used next has been applied.
 absl::Status CommitQueue::MakeRoom(size_t bytes) {
-  if (environment_.wal().HasRoom(bytes)) return absl::OkStatus();
+  if (environment_.wal()->HasRoom(bytes)) return absl::OkStatus();
   BeginApplying();
   const absl::Status status =
-      environment_.wal().HasRoom(bytes) ? absl::OkStatus() : applier_.Apply();
+      environment_.wal()->HasRoom(bytes) ? absl::OkStatus() : applier_.Apply();
   EndApplying(status);
   return status;
 }
@@ -311,7 +311,7 @@ bool CommitQueue::RelaxedIsDue() const {
 }
 
 absl::Status CommitQueue::FlushLog() {
-  const absl::Status status = environment_.wal().Flush();
+  const absl::Status status = environment_.wal()->Flush();
   const schema::MutexLock lock(&mu_);
   relaxed_since_.reset();  // also after an error: there is no second try
   return status;
@@ -388,6 +388,7 @@ absl::Status CommitQueue::Exclusively(const std::function<absl::Status()>& work)
     BeginApplying();
     status = applier_.Apply();
     if (status.ok()) worked = work();
+    if (tenure_->IsStale()) tenure_->End();
     EndApplying(status);
   }
   if (absl::IsDataLoss(status)) Latch(status);

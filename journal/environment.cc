@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <filesystem>
 #include <mutex>
 #include <set>
 #include <utility>
@@ -23,6 +24,8 @@ using Code = absl::StatusCode;
 
 constexpr char kMetaKeyJournal[] = "journal";
 constexpr char kMetaKeyHead[] = "head";
+constexpr char kMetaKeySuperseded[] = "superseded_by";
+constexpr char kMetaKeyBases[] = "bases_begin";
 
 std::span<const uint8_t> KeyOf(std::string_view text) {
   return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
@@ -103,39 +106,80 @@ Bytes MakeChunkKey(uint64_t sequence, uint64_t index) {
   return key;
 }
 
+void RemoveOldGenerations(const std::string& store, uint64_t number) {
+  std::error_code error;  // what can't be removed now is tried again at the next open
+  for (std::filesystem::directory_iterator entry(store, error), end; !error && entry != end;
+       entry.increment(error)) {
+    const std::string directory = entry->path().string();
+    const uint64_t old = GenerationNumber(directory);
+    if (old == 0 || old >= number) continue;
+    // LMDB's locks of a process end when it closes lock.mdb anywhere: so nobody may
+    // look at that of one which is open here.
+    std::string key;
+    if (!Register(directory, &key).ok()) continue;
+    std::error_code ignored;
+    if (CheckNoLockHolder(directory).ok()) std::filesystem::remove_all(directory, ignored);
+    const std::lock_guard<std::mutex> lock(registry_mu);
+    Registry().erase(key);
+  }
+}
+
+Generation::~Generation() {
+  env.reset();
+  const std::lock_guard<std::mutex> lock(registry_mu);
+  if (!registered.empty()) Registry().erase(registered);
+}
+
 absl::StatusOr<std::unique_ptr<Environment>> Environment::Open(const std::string& store,
                                                                const Options& options) {
-  NIMBUS_ASSIGN_OR_RETURN(const StoreLayout layout, options.create && !options.read_only
-                                                        ? CreateStore(store)
-                                                        : FindStore(store));
-  std::unique_ptr<Environment> environment(new Environment());
-  environment->store_ = store;
-  environment->directory_ = layout.journal_directory;
-  environment->read_only_ = options.read_only;
+  for (;;) {
+    NIMBUS_ASSIGN_OR_RETURN(const StoreLayout layout, options.create && !options.read_only
+                                                          ? CreateStore(store)
+                                                          : FindStore(store));
+    absl::StatusOr<std::unique_ptr<Environment>> environment = TryOpen(layout, store, options);
+    if (environment.ok()) return environment;
+    // A generation that was the live one a moment ago may be gone.
+    const absl::StatusOr<StoreLayout> now = FindStore(store);
+    if (!now.ok() || now->journal_directory == layout.journal_directory) return environment;
+  }
+}
+
+absl::StatusOr<std::unique_ptr<Environment>> Environment::TryOpen(const StoreLayout& layout,
+                                                                  const std::string& store,
+                                                                  const Options& options) {
+  std::unique_ptr<Environment> environment(new Environment(store, options));
   // What was complete once is damaged now, if it is not there: to make it anew
   // would hide that.
   if (layout.complete) NIMBUS_RETURN_IF_ERROR(CheckDataFile(layout.journal_directory));
-  NIMBUS_RETURN_IF_ERROR(Register(layout.journal_directory, &environment->registered_));
-  NIMBUS_RETURN_IF_ERROR(environment->OpenFiles(layout.journal_directory, options));
-  const absl::Status tables = environment->OpenTables(!layout.complete);
-  if (absl::IsNotFound(tables)) {
-    return schema::Annotate(absl::DataLossError(tables.message()), layout.journal_directory);
+  NIMBUS_ASSIGN_OR_RETURN(std::shared_ptr<Generation> generation,
+                          environment->OpenGeneration(layout.journal_directory));
+  const absl::StatusOr<Tables> tables = environment->OpenTables(*generation, !layout.complete);
+  if (absl::IsNotFound(tables.status())) {
+    return schema::Annotate(absl::DataLossError(tables.status().message()),
+                            layout.journal_directory);
   }
-  NIMBUS_RETURN_IF_ERROR(tables);
+  NIMBUS_RETURN_IF_ERROR(tables.status());
+  environment->tables_ = *tables;
+  {
+    const schema::MutexLock lock(&environment->mu_);
+    environment->live_ = generation;
+  }
   if (!layout.complete) NIMBUS_RETURN_IF_ERROR(environment->CreateJournal(options));
-  NIMBUS_RETURN_IF_ERROR(environment->ReadMeta());
-  NIMBUS_ASSIGN_OR_RETURN(
-      environment->wal_,
-      Wal::Open(layout.journal_directory, environment->journal_id_, options.read_only));
-  if (!layout.complete) {
-    // Of several processes that make the store, one makes the log and writes CURRENT.
-    NIMBUS_ASSIGN_OR_RETURN(const auto turn,
-                            LockFile::Open(layout.journal_directory + "/turn.lock"));
-    NIMBUS_ASSIGN_OR_RETURN(const FileLock lock, FileLock::Take(turn.get()));
-    if (!FindStore(store).ok()) {
-      NIMBUS_RETURN_IF_ERROR(environment->wal_->Create());
-      NIMBUS_RETURN_IF_ERROR(CompleteStore(store, layout));
-    }
+  NIMBUS_RETURN_IF_ERROR(environment->ReadMeta(generation.get(), &environment->journal_id_));
+  NIMBUS_ASSIGN_OR_RETURN(generation->wal, Wal::Open(layout.journal_directory,
+                                                     environment->journal_id_, options.read_only));
+  if (layout.complete) {
+    generation.reset();  // it may be removed
+    NIMBUS_RETURN_IF_ERROR(environment->Follow());
+    if (!options.read_only) RemoveOldGenerations(store, environment->generation()->number);
+    return environment;
+  }
+  // Of several processes that make the store, one makes the log and writes CURRENT.
+  NIMBUS_ASSIGN_OR_RETURN(const auto turn, LockFile::Open(layout.journal_directory + "/turn.lock"));
+  NIMBUS_ASSIGN_OR_RETURN(const FileLock lock, FileLock::Take(turn.get()));
+  if (!FindStore(store).ok()) {
+    NIMBUS_RETURN_IF_ERROR(generation->wal->Create());
+    NIMBUS_RETURN_IF_ERROR(CompleteStore(store, layout));
   }
   return environment;
 }
@@ -143,12 +187,15 @@ absl::StatusOr<std::unique_ptr<Environment>> Environment::Open(const std::string
 absl::StatusOr<std::unique_ptr<Environment>> Environment::Make(const std::string& directory,
                                                                const schema::Uuid& journal,
                                                                const Options& options) {
-  std::unique_ptr<Environment> environment(new Environment());
-  environment->store_ = directory;
+  std::unique_ptr<Environment> environment(new Environment(directory, options));
   environment->journal_id_ = journal;
-  NIMBUS_RETURN_IF_ERROR(Register(directory, &environment->registered_));
-  NIMBUS_RETURN_IF_ERROR(environment->OpenFiles(directory, options));
-  NIMBUS_RETURN_IF_ERROR(environment->OpenTables(true));
+  NIMBUS_ASSIGN_OR_RETURN(const std::shared_ptr<Generation> generation,
+                          environment->OpenGeneration(directory));
+  NIMBUS_ASSIGN_OR_RETURN(environment->tables_, environment->OpenTables(*generation, true));
+  {
+    const schema::MutexLock lock(&environment->mu_);
+    environment->live_ = generation;
+  }
   NIMBUS_ASSIGN_OR_RETURN(lmdb::Transaction txn, environment->BeginWrite());
   NIMBUS_RETURN_IF_ERROR(
       txn.Put(environment->tables_.meta, KeyOf(kMetaKeyJournal), EncodeMeta(journal)));
@@ -157,21 +204,36 @@ absl::StatusOr<std::unique_ptr<Environment>> Environment::Make(const std::string
   return environment;
 }
 
-Environment::~Environment() {
-  env_.reset();
-  const std::lock_guard<std::mutex> lock(registry_mu);
-  if (!registered_.empty()) Registry().erase(registered_);
+std::shared_ptr<const Generation> Environment::generation() const {
+  const schema::MutexLock lock(&mu_);
+  return live_;
 }
 
-absl::Status Environment::OpenFiles(const std::string& directory, const Options& options) {
-  lmdb::EnvOptions env_options{.map_bytes = options.map_bytes, .read_only = options.read_only};
-  if (!options.read_only) {
+std::shared_ptr<Wal> Environment::wal() const {
+  const schema::MutexLock lock(&mu_);
+  return {live_, live_->wal.get()};
+}
+
+absl::StatusOr<std::shared_ptr<Generation>> Environment::OpenGeneration(
+    const std::string& directory) const {
+  auto generation = std::make_shared<Generation>();
+  generation->number = GenerationNumber(directory);
+  generation->directory = directory;
+  NIMBUS_RETURN_IF_ERROR(Register(directory, &generation->registered));
+  NIMBUS_RETURN_IF_ERROR(OpenFiles(generation.get()));
+  return generation;
+}
+
+absl::Status Environment::OpenFiles(Generation* generation) const {
+  const std::string& directory = generation->directory;
+  lmdb::EnvOptions env_options{.map_bytes = map_bytes_, .read_only = read_only_};
+  if (!read_only_) {
     NIMBUS_ASSIGN_OR_RETURN(const auto turn, LockFile::Open(directory + "/turn.lock"));
     NIMBUS_ASSIGN_OR_RETURN(const FileLock lock, FileLock::Take(turn.get()));
     NIMBUS_RETURN_IF_ERROR(PrepareLockFile(directory));
     NIMBUS_RETURN_IF_ERROR(RemoveStump(directory));
-    NIMBUS_ASSIGN_OR_RETURN(env_, lmdb::Env::Open(directory, env_options));
-    return env_->ClearDeadReaders();
+    NIMBUS_ASSIGN_OR_RETURN(generation->env, lmdb::Env::Open(directory, env_options));
+    return generation->env->ClearDeadReaders();
   }
   const absl::Status prepared = PrepareLockFile(directory);
   absl::StatusOr<std::unique_ptr<lmdb::Env>> env =
@@ -183,19 +245,82 @@ absl::Status Environment::OpenFiles(const std::string& directory, const Options&
     env = lmdb::Env::Open(directory, env_options);
   }
   NIMBUS_RETURN_IF_ERROR(env.status());
-  env_ = *std::move(env);
+  generation->env = *std::move(env);
   return absl::OkStatus();
 }
 
-absl::Status Environment::OpenTables(bool create) {
-  NIMBUS_ASSIGN_OR_RETURN(lmdb::Transaction txn, read_only_ ? BeginRead() : BeginWrite());
-  NIMBUS_ASSIGN_OR_RETURN(tables_.meta, txn.OpenTable("meta", false, create));
-  NIMBUS_ASSIGN_OR_RETURN(tables_.frames, txn.OpenTable("frames", true, create));
-  NIMBUS_ASSIGN_OR_RETURN(tables_.chunks, txn.OpenTable("chunks", false, create));
-  NIMBUS_ASSIGN_OR_RETURN(tables_.tiles, txn.OpenTable("tiles", false, create));
-  NIMBUS_ASSIGN_OR_RETURN(tables_.entity.entities, txn.OpenTable("entities", false, create));
-  NIMBUS_ASSIGN_OR_RETURN(tables_.entity.names, txn.OpenTable("names", false, create));
-  return txn.Commit();
+absl::StatusOr<Tables> Environment::OpenTables(const Generation& generation, bool create) const {
+  using Mode = lmdb::Transaction::Mode;
+  NIMBUS_ASSIGN_OR_RETURN(
+      lmdb::Transaction txn,
+      lmdb::Transaction::Begin(*generation.env, create ? Mode::kWrite : Mode::kRead));
+  Tables tables;
+  NIMBUS_ASSIGN_OR_RETURN(tables.meta, txn.OpenTable("meta", false, create));
+  NIMBUS_ASSIGN_OR_RETURN(tables.frames, txn.OpenTable("frames", true, create));
+  NIMBUS_ASSIGN_OR_RETURN(tables.chunks, txn.OpenTable("chunks", false, create));
+  NIMBUS_ASSIGN_OR_RETURN(tables.tiles, txn.OpenTable("tiles", false, create));
+  NIMBUS_ASSIGN_OR_RETURN(tables.entity.entities, txn.OpenTable("entities", false, create));
+  NIMBUS_ASSIGN_OR_RETURN(tables.entity.names, txn.OpenTable("names", false, create));
+  NIMBUS_RETURN_IF_ERROR(txn.Commit());
+  return tables;
+}
+
+absl::StatusOr<uint64_t> Environment::ReadSuperseded(const lmdb::Transaction& txn) const {
+  NIMBUS_ASSIGN_OR_RETURN(auto value, txn.Get(tables_.meta, KeyOf(kMetaKeySuperseded)));
+  uint64_t number = 0;
+  if (value.has_value() && !TakeFixed(&*value, &number)) {
+    return absl::DataLossError("the number of the next generation is malformed");
+  }
+  return number;
+}
+
+absl::Status Environment::Supersede(lmdb::Transaction* txn, uint64_t number) const {
+  Bytes value;
+  PutFixed(number, &value);
+  return txn->Put(tables_.meta, KeyOf(kMetaKeySuperseded), value);
+}
+
+absl::Status Environment::WriteBasesBegin(lmdb::Transaction* txn, uint64_t sequence) const {
+  Bytes value;
+  PutFixed(sequence, &value);
+  return txn->Put(tables_.meta, KeyOf(kMetaKeyBases), value);
+}
+
+absl::Status Environment::Follow() const {
+  for (;;) {
+    const std::shared_ptr<const Generation> live = generation();
+    NIMBUS_ASSIGN_OR_RETURN(const lmdb::Transaction txn, BeginReadIn(live));
+    NIMBUS_ASSIGN_OR_RETURN(const uint64_t next, ReadSuperseded(txn));
+    if (next == 0) return absl::OkStatus();
+    NIMBUS_RETURN_IF_ERROR(Reopen(*live, next));
+  }
+}
+
+// Puts the generation after `old` in its place, unless another thread has.
+absl::Status Environment::Reopen(const Generation& old, uint64_t number) const {
+  const schema::MutexLock reopening(&reopen_mu_);
+  if (generation()->number != old.number) return absl::OkStatus();
+  NIMBUS_ASSIGN_OR_RETURN(StoreLayout layout, FindStore(store_));
+  if (GenerationNumber(layout.journal_directory) <= old.number) {
+    // Whoever made it did not come to name it.
+    layout = {.journal_directory = fmt::format("{}/journal-{}", store_, number)};
+    if (!read_only_) NIMBUS_RETURN_IF_ERROR(CompleteStore(store_, layout));
+  }
+  NIMBUS_ASSIGN_OR_RETURN(const std::shared_ptr<Generation> next,
+                          OpenGeneration(layout.journal_directory));
+  NIMBUS_ASSIGN_OR_RETURN(const Tables tables, OpenTables(*next, false));
+  // LMDB numbers the tables of an environment in the order they are opened.
+  NIMBUS_CHECK(tables.meta.handle == tables_.meta.handle &&
+               tables.entity.names.handle == tables_.entity.names.handle);
+  schema::Uuid journal;
+  NIMBUS_RETURN_IF_ERROR(ReadMeta(next.get(), &journal));
+  if (journal != journal_id_) {
+    return Error(Code::kDataLoss, "{}: of another journal", layout.journal_directory);
+  }
+  NIMBUS_ASSIGN_OR_RETURN(next->wal, Wal::Open(layout.journal_directory, journal, read_only_));
+  const schema::MutexLock lock(&mu_);
+  live_ = next;
+  return absl::OkStatus();
 }
 
 absl::Status Environment::CreateJournal(const Options& options) {
@@ -238,8 +363,10 @@ absl::Status Environment::WriteHead(lmdb::Transaction* txn, const Head& head) co
   return txn->Put(tables_.meta, KeyOf(kMetaKeyHead), EncodeHead(head));
 }
 
-absl::Status Environment::ReadMeta() {
-  NIMBUS_ASSIGN_OR_RETURN(const lmdb::Transaction txn, BeginRead());
+absl::Status Environment::ReadMeta(Generation* generation, schema::Uuid* journal) const {
+  NIMBUS_ASSIGN_OR_RETURN(
+      const lmdb::Transaction txn,
+      lmdb::Transaction::Begin(*generation->env, lmdb::Transaction::Mode::kRead));
   NIMBUS_ASSIGN_OR_RETURN(auto meta, txn.Get(tables_.meta, KeyOf(kMetaKeyJournal)));
   uint32_t format = 0;
   if (!meta.has_value() || !TakeFixed(&*meta, &format)) {
@@ -249,18 +376,35 @@ absl::Status Environment::ReadMeta() {
     return Error(Code::kUnimplemented, "{}: format {} is newer than this program's {}", store_,
                  format, kFormatVersion);
   }
-  if (format != kFormatVersion || !TakeFixed(&*meta, &journal_id_.bytes)) {
+  if (format != kFormatVersion || !TakeFixed(&*meta, &journal->bytes)) {
     return Error(Code::kDataLoss, "{}: journal identity is malformed", store_);
+  }
+  NIMBUS_ASSIGN_OR_RETURN(auto bases, txn.Get(tables_.meta, KeyOf(kMetaKeyBases)));
+  if (bases.has_value() && !TakeFixed(&*bases, &generation->bases_begin)) {
+    return Error(Code::kDataLoss, "{}: the beginning of its bases is malformed", store_);
   }
   return absl::OkStatus();
 }
 
+absl::StatusOr<lmdb::Transaction> Environment::BeginReadIn(
+    const std::shared_ptr<const Generation>& generation) {
+  NIMBUS_ASSIGN_OR_RETURN(
+      lmdb::Transaction txn,
+      lmdb::Transaction::Begin(*generation->env, lmdb::Transaction::Mode::kRead));
+  txn.KeepAlive(generation);
+  return txn;
+}
+
 absl::StatusOr<lmdb::Transaction> Environment::BeginRead() const {
-  return lmdb::Transaction::Begin(*env_, lmdb::Transaction::Mode::kRead);
+  return BeginReadIn(generation());
 }
 
 absl::StatusOr<lmdb::Transaction> Environment::BeginWrite() const {
-  return lmdb::Transaction::Begin(*env_, lmdb::Transaction::Mode::kWrite);
+  const std::shared_ptr<const Generation> live = generation();
+  NIMBUS_ASSIGN_OR_RETURN(lmdb::Transaction txn,
+                          lmdb::Transaction::Begin(*live->env, lmdb::Transaction::Mode::kWrite));
+  txn.KeepAlive(live);
+  return txn;
 }
 
 absl::StatusOr<Head> Environment::ReadHead(const lmdb::Transaction& txn) const {
@@ -291,11 +435,17 @@ absl::StatusOr<uint64_t> Environment::FindFrameKey(const lmdb::Transaction& txn,
 // The log first, LMDB second: what was applied in between is in both, and what
 // the log holds continues LMDB.
 absl::StatusOr<Snapshot> Environment::TrySnapshot(bool* again) const {
-  WalOverlay overlay = wal_->DurableOverlay();
-  NIMBUS_ASSIGN_OR_RETURN(lmdb::Transaction txn, BeginRead());
+  const std::shared_ptr<const Generation> live = generation();
+  WalOverlay overlay = live->wal->DurableOverlay();
+  NIMBUS_ASSIGN_OR_RETURN(lmdb::Transaction txn, BeginReadIn(live));
+  NIMBUS_ASSIGN_OR_RETURN(const uint64_t next, ReadSuperseded(txn));
   NIMBUS_ASSIGN_OR_RETURN(Head head, ReadHead(txn));
-  *again = !overlay.Continue(head.size());
-  if (*again) NIMBUS_RETURN_IF_ERROR(wal_->Synchronize(head.link()));
+  *again = next != 0 || !overlay.Continue(head.size());
+  if (next != 0) {
+    NIMBUS_RETURN_IF_ERROR(Reopen(*live, next));
+  } else if (*again) {
+    NIMBUS_RETURN_IF_ERROR(live->wal->Synchronize(head.link()));
+  }
   return Snapshot(std::move(txn), std::move(head), std::move(overlay));
 }
 
@@ -316,7 +466,7 @@ absl::StatusOr<Snapshot> Environment::TakeSnapshot() const {
 }
 
 absl::StatusOr<Snapshot> Environment::TakeWriterSnapshot() const {
-  WalOverlay overlay = wal_->WholeOverlay();
+  WalOverlay overlay = wal()->WholeOverlay();
   NIMBUS_ASSIGN_OR_RETURN(lmdb::Transaction txn, BeginRead());
   NIMBUS_ASSIGN_OR_RETURN(Head head, ReadHead(txn));
   NIMBUS_CHECK(overlay.Continue(head.size()));
@@ -385,6 +535,21 @@ absl::Status Environment::ReadChunks(const lmdb::Transaction& txn, uint64_t sequ
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::optional<BlockEntry>> Environment::ReadArchived(const Snapshot& snapshot,
+                                                                    uint64_t sequence,
+                                                                    Bytes* bytes) const {
+  NIMBUS_ASSIGN_OR_RETURN(const std::optional<ArchivedRange> range,
+                          FindArchivedRange(snapshot.txn(), tables_.meta, sequence));
+  if (!range.has_value()) return std::optional<BlockEntry>();
+  const absl::StatusOr<std::shared_ptr<const Archive>> archive =
+      archives_.Get(store_, range->number, journal_id_);
+  if (absl::IsNotFound(archive.status())) {
+    return ArchiveAbsentError(store_, range->number, sequence);
+  }
+  NIMBUS_RETURN_IF_ERROR(archive.status());
+  return (*archive)->ReadBlock(sequence, bytes);
+}
+
 absl::StatusOr<std::optional<BlockEntry>> Environment::ReadBlock(uint64_t sequence,
                                                                  Bytes* bytes) const {
   NIMBUS_ASSIGN_OR_RETURN(const Snapshot snapshot, TakeSnapshot());
@@ -396,7 +561,7 @@ absl::StatusOr<std::optional<BlockEntry>> Environment::ReadBlock(uint64_t sequen
   }
   const auto it = std::find_if(blocks->begin(), blocks->end(),
                                [&](const BlockEntry& block) { return block.Holds(sequence); });
-  if (it == blocks->end()) return std::optional<BlockEntry>();
+  if (it == blocks->end()) return ReadArchived(snapshot, sequence, bytes);
   BlockEntry block = std::move(*it);
   if (block.chunked) {
     NIMBUS_RETURN_IF_ERROR(ReadChunks(snapshot.txn(), block.first(), block.stored_bytes, bytes));

@@ -15,12 +15,15 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "archives.h"
 #include "body.h"
 #include "entities.h"
 #include "frame.h"
 #include "lmdb_env.h"
 #include "merkle.h"
 #include "nimbus/journal/journal.h"
+#include "nimbus/schema/mutex.h"
+#include "store.h"
 #include "wal.h"
 
 namespace nimbus::journal {
@@ -58,11 +61,28 @@ class Snapshot {
   WalOverlay overlay_;
 };
 
+// Removes generations before that of `number` that nobody has open.
+void RemoveOldGenerations(const std::string& store, uint64_t number);
+
 Bytes EncodeHead(const Head& head);
 absl::StatusOr<Head> DecodeHead(std::span<const uint8_t> bytes);
 
 Bytes MakeTileKey(uint8_t level, uint64_t index);
 Bytes MakeChunkKey(uint64_t sequence, uint64_t index);
+
+// The files of a generation, open. Kept by whoever reads in it when another one
+// takes its place.
+struct Generation {
+  ~Generation();
+  uint64_t number = 0;
+  std::string directory;
+  std::string registered;  // identity of the directory among those open in this process
+  // A base of a lower sequence is of the generation before: blocks were cut
+  // differently there.
+  uint64_t bases_begin = 0;
+  std::unique_ptr<lmdb::Env> env;
+  std::unique_ptr<Wal> wal;  // null in one that Make made
+};
 
 class Environment {
  public:
@@ -73,7 +93,6 @@ class Environment {
   static absl::StatusOr<std::unique_ptr<Environment>> Make(const std::string& directory,
                                                            const schema::Uuid& journal,
                                                            const Options& options);
-  ~Environment();
 
   // What is on stable storage, LMDB and log together.
   absl::StatusOr<Snapshot> TakeSnapshot() const;
@@ -99,39 +118,60 @@ class Environment {
                                   const uint8_t** ahead = nullptr) const;
   // The tree over all records of `snapshot`.
   absl::StatusOr<Frontier> FrontierOf(const Snapshot& snapshot) const;
-  // The block that holds the body of `sequence`, its bytes copied into `bytes`;
-  // nullopt if there is none.
+  // The block that holds the body of `sequence`, in the journal or in an archive, its
+  // bytes copied into `bytes`; nullopt if there is none.
   absl::StatusOr<std::optional<BlockEntry>> ReadBlock(uint64_t sequence, Bytes* bytes) const;
 
   const Tables& tables() const { return tables_; }
-  const lmdb::Env& env() const { return *env_; }
+  // The live generation. Compaction, by whatever process, puts a new one in its
+  // place; every snapshot is of the newest, and Follow looks for it. It stays the
+  // same while this process has the tenure.
+  std::shared_ptr<const Generation> generation() const ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status Follow() const;
+  // Says in `txn`, which must be of the live generation, that another follows.
+  absl::Status Supersede(lmdb::Transaction* txn, uint64_t number) const;
+  // Notes in `txn` from which sequence on blocks are cut as here.
+  absl::Status WriteBasesBegin(lmdb::Transaction* txn, uint64_t sequence) const;
+
   const schema::Uuid& journal_id() const { return journal_id_; }
   const std::string& store() const { return store_; }
-  const std::string& directory() const { return directory_; }
   bool read_only() const { return read_only_; }
-  bool has_log() const { return wal_ != nullptr; }  // all but what Make made
-  Wal& wal() const { return *wal_; }
+  std::shared_ptr<Wal> wal() const;  // null in what Make made
 
  private:
-  Environment() = default;
-  absl::Status OpenFiles(const std::string& directory, const Options& options);
-  absl::Status OpenTables(bool create);
+  Environment(std::string store, const Options& options)
+      : store_(std::move(store)), read_only_(options.read_only), map_bytes_(options.map_bytes) {}
+  static absl::StatusOr<std::unique_ptr<Environment>> TryOpen(const StoreLayout& layout,
+                                                              const std::string& store,
+                                                              const Options& options);
+  absl::StatusOr<std::shared_ptr<Generation>> OpenGeneration(const std::string& directory) const;
+  absl::Status OpenFiles(Generation* generation) const;
+  absl::StatusOr<Tables> OpenTables(const Generation& generation, bool create) const;
   absl::Status CreateJournal(const Options& options);
-  absl::Status ReadMeta();
+  absl::Status ReadMeta(Generation* generation, schema::Uuid* journal) const;
+  static absl::StatusOr<lmdb::Transaction> BeginReadIn(
+      const std::shared_ptr<const Generation>& generation);
+  absl::StatusOr<uint64_t> ReadSuperseded(const lmdb::Transaction& txn) const;
+  absl::Status Reopen(const Generation& old, uint64_t number) const;
   absl::StatusOr<Snapshot> TrySnapshot(bool* again) const;
   absl::StatusOr<lmdb::View> FrameValue(const Snapshot& snapshot, uint64_t sequence,
                                         uint64_t* key) const;
+  absl::StatusOr<std::optional<BlockEntry>> ReadArchived(const Snapshot& snapshot,
+                                                         uint64_t sequence, Bytes* bytes) const;
   absl::Status ReadChunks(const lmdb::Transaction& txn, uint64_t sequence, size_t size,
                           Bytes* bytes) const;
 
+  // Constant once it is open.
   std::string store_;
-  std::string directory_;   // of the live generation
-  std::string registered_;  // identity of the directory among those open in this process
   bool read_only_ = false;
-  std::unique_ptr<lmdb::Env> env_;
-  std::unique_ptr<Wal> wal_;
+  size_t map_bytes_ = 0;
   Tables tables_;
   schema::Uuid journal_id_;
+
+  mutable Archives archives_;  // has its own lock
+  mutable schema::Mutex mu_;
+  mutable std::shared_ptr<Generation> live_ ABSL_GUARDED_BY(mu_);
+  mutable schema::Mutex reopen_mu_;
 };
 
 }  // namespace nimbus::journal

@@ -22,7 +22,7 @@ absl::Status Group::Begin() {
   NIMBUS_ASSIGN_OR_RETURN(Snapshot snapshot, environment_.TakeWriterSnapshot());
   snapshot_.emplace(std::move(snapshot));
   changes_.emplace(environment_.TablesOf(*snapshot_));
-  link_ = environment_.wal().end();
+  link_ = environment_.wal()->end();
   return absl::OkStatus();
 }
 
@@ -59,6 +59,7 @@ absl::StatusOr<Appended> Group::Add(std::span<Run> runs, const AppendOptions& op
     return placed;
   }
   changes_->Accept();
+  for (Run& run : runs) DropStaleBase(&run);
   Write(runs);
   return placed;
 }
@@ -87,6 +88,22 @@ absl::StatusOr<Appended> Group::Place(std::span<Run> runs, const AppendOptions& 
     entity->last_append = LastAppend{.id = *options.append_id, .result = appended};
   }
   return appended;
+}
+
+// Compresses by itself what was compressed against a block of the generation
+// before, while another took its place.
+void Group::DropStaleBase(Run* run) const {
+  if (!run->base.has_value() || *run->base >= environment_.generation()->bases_begin) return;
+  Block& block = *run->block;
+  const absl::StatusOr<Bytes> plain =
+      DecodeStored(block.codec, block.stored, *run->base_bytes, BlockBytes(block.bodies));
+  NIMBUS_CHECK(plain.ok());             // this process has compressed it
+  constexpr int kCompressionLevel = 1;  // others wait
+  Encoded encoded = EncodeStored(*plain, {}, kCompressionLevel);
+  block.codec = encoded.codec;
+  block.stored = std::move(encoded.bytes);
+  block.depth = 0;
+  run->base.reset();
 }
 
 void Group::Write(std::span<const Run> runs) {
@@ -147,7 +164,7 @@ std::unique_ptr<const WalEntry> Group::Finish() {
   return WalEntry::Make({.journal = environment_.journal_id(),
                          .first_sequence = link_.sequence,
                          .records = static_cast<uint32_t>(records_),
-                         .durable_before = environment_.wal().durable(),
+                         .durable_before = environment_.wal()->durable(),
                          .previous = link_.checksum,
                          .frames = frames,
                          .changes = changes});

@@ -38,6 +38,7 @@ class Group {
   absl::StatusOr<std::optional<Appended>> CheckOptions(const schema::fb::Envelope& first,
                                                        const AppendOptions& options);
   absl::StatusOr<Appended> Place(std::span<Run> runs, const AppendOptions& options);
+  void DropStaleBase(Run* run) const;
   void Write(std::span<const Run> runs);
   void WriteBlock(const Run& run, uint64_t first, std::optional<uint64_t> base);
   void CloseFrame();

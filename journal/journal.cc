@@ -67,7 +67,7 @@ absl::StatusOr<Appended> Journal::Append(std::span<const schema::Event> events,
                                          const AppendOptions& options) {
   NIMBUS_RETURN_IF_ERROR(CheckAppend(events));
   const CommitQueue::Visit visit(queue_.get());
-  Preparer preparer(options_, bases_.get());
+  Preparer preparer(options_, bases_.get(), environment_->generation()->bases_begin);
   NIMBUS_ASSIGN_OR_RETURN(std::vector<Run> runs, preparer.Prepare(events));
   NIMBUS_ASSIGN_OR_RETURN(const Appended appended, queue_->Append(runs, options));
   preparer.NoteWritten(runs, appended.first);
@@ -79,7 +79,8 @@ absl::Status Journal::AppendAsync(std::span<const schema::Event> events,
                                   std::function<void(absl::StatusOr<Appended>)> done) {
   NIMBUS_RETURN_IF_ERROR(CheckAppend(events));
   const CommitQueue::Visit visit(queue_.get());
-  const auto preparer = std::make_shared<Preparer>(options_, bases_.get());
+  const auto preparer =
+      std::make_shared<Preparer>(options_, bases_.get(), environment_->generation()->bases_begin);
   NIMBUS_ASSIGN_OR_RETURN(std::vector<Run> runs, preparer->Prepare(events));
   return queue_->AppendAsync(std::move(runs), options,
                              [preparer, done = std::move(done)](
@@ -114,9 +115,10 @@ absl::StatusOr<uint64_t> Journal::WaitForMore(uint64_t size, int64_t timeout_ms)
   constexpr int64_t kForeverMs = int64_t{1000} * 3600 * 24 * 365;
   const auto deadline = std::chrono::steady_clock::now() +
                         std::chrono::milliseconds(std::min(timeout_ms, kForeverMs));
-  const WalState* state = environment_->wal().state();
   const uint64_t wakes = wakes_.load();
   for (;;) {
+    const std::shared_ptr<Wal> wal = environment_->wal();
+    const WalState* state = wal->state();
     // Taken before looking, so that an append in between ends the wait at once.
     const uint32_t ticket = state == nullptr ? 0 : state->ticket();
     NIMBUS_ASSIGN_OR_RETURN(const uint64_t now, Size());
@@ -125,6 +127,7 @@ absl::StatusOr<uint64_t> Journal::WaitForMore(uint64_t size, int64_t timeout_ms)
                                 deadline - std::chrono::steady_clock::now())
                                 .count();
     if (left_ms <= 0) return now;
+    if (environment_->wal() != wal) continue;  // another generation's: nobody wakes this one
     if (state != nullptr) {
       state->Wait(ticket, left_ms);
     } else {
@@ -136,7 +139,7 @@ absl::StatusOr<uint64_t> Journal::WaitForMore(uint64_t size, int64_t timeout_ms)
 
 void Journal::Wake() {
   ++wakes_;
-  if (environment_->wal().state() != nullptr) environment_->wal().state()->Wake();
+  if (environment_->wal()->state() != nullptr) environment_->wal()->state()->Wake();
 }
 
 absl::StatusOr<std::optional<EntityState>> Journal::FindEntity(schema::fb::EntityKind kind,
@@ -230,10 +233,10 @@ absl::StatusOr<Stat> Journal::GetStat() const {
   stat.frame_bytes = frames.bytes + chunks.bytes;
   stat.tile_bytes = tiles.bytes;
   stat.entity_bytes = entities.bytes + names.bytes;
-  stat.file_bytes = environment_->env().BytesAllocated();
+  stat.file_bytes = environment_->generation()->env->BytesAllocated();
   stat.bytes_used = stat.file_bytes - stat.bytes_free;
   stat.log_records = snapshot.size() - snapshot.head().size();
-  stat.log_bytes = environment_->wal().FileBytes();
+  stat.log_bytes = environment_->wal()->FileBytes();
   return stat;
 }
 

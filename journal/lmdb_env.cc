@@ -187,7 +187,8 @@ Transaction::~Transaction() {
   if (txn_ != nullptr) mdb_txn_abort(txn_);
 }
 
-Transaction::Transaction(Transaction&& other) noexcept : txn_(std::exchange(other.txn_, nullptr)) {}
+Transaction::Transaction(Transaction&& other) noexcept
+    : owner_(std::move(other.owner_)), txn_(std::exchange(other.txn_, nullptr)) {}
 
 uint64_t Transaction::Id() const { return mdb_txn_id(txn_); }
 

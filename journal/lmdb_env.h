@@ -11,6 +11,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -86,6 +87,9 @@ class Transaction {
   Transaction(Transaction&& other) noexcept;
   Transaction& operator=(Transaction&&) = delete;
 
+  // Keeps what `owner` owns, as the Env, until the transaction is gone.
+  void KeepAlive(std::shared_ptr<const void> owner) { owner_ = std::move(owner); }
+
   // Of a reader: the number of the transaction whose outcome it sees.
   uint64_t Id() const;
 
@@ -103,6 +107,7 @@ class Transaction {
 
  private:
   explicit Transaction(MDB_txn* txn) : txn_(txn) {}
+  std::shared_ptr<const void> owner_;
   MDB_txn* txn_;
 };
 

@@ -6,7 +6,9 @@
 //   NIMBUS_RETURN_IF_ERROR(made.Complete());
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -34,6 +36,32 @@ class NewStore {
   NewStore(std::string path, int descriptor) : path_(std::move(path)), descriptor_(descriptor) {}
   std::string path_;
   int descriptor_;  // of `path`, locked
+};
+
+// A generation in the making, in a store. Nobody takes it for one until the one in
+// use says that it follows.
+class NewGeneration {
+ public:
+  // Unavailable: another process is at it, or another thread.
+  static absl::StatusOr<NewGeneration> Begin(const std::string& store);
+  ~NewGeneration();
+  NewGeneration(NewGeneration&& other) noexcept;
+  NewGeneration& operator=(NewGeneration&&) = delete;
+
+  // Makes the empty directory of generation `number`, in place of what was left
+  // there by one who never finished. The one in use must be known, as of after
+  // Begin, to be the one before it: a later one would be lost.
+  absl::Status Make(uint64_t number);
+
+  uint64_t number() const { return number_; }
+  std::string directory() const;
+
+ private:
+  NewGeneration(std::string store, int descriptor)
+      : store_(std::move(store)), descriptor_(descriptor) {}
+  std::string store_;
+  uint64_t number_ = 0;
+  int descriptor_;  // of the store, locked
 };
 
 }  // namespace nimbus::journal

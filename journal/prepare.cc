@@ -92,6 +92,7 @@ void Preparer::CompressBlock(const Bytes& plain) {
     run_.base_is_run_before = true;
   } else {
     base = bases_.ForNext(*chain_);
+    if (base.has_value() && base->sequence < bases_begin_) base.reset();
   }
   if (base.has_value() && base->depth >= kBlockDepthMax) base.reset();
   Encoded encoded = EncodeStored(
@@ -101,7 +102,10 @@ void Preparer::CompressBlock(const Bytes& plain) {
   run_.block->stored = std::move(encoded.bytes);
   if (base.has_value() && encoded.codec != Codec::kRaw) {
     run_.block->depth = static_cast<uint8_t>(base->depth + 1);
-    if (!run_.base_is_run_before) run_.base = base->sequence;
+    if (!run_.base_is_run_before) {
+      run_.base = base->sequence;
+      run_.base_bytes = base->bytes;
+    }
   } else {
     run_.base_is_run_before = false;
   }

@@ -25,6 +25,7 @@ struct Run {
   // What the block was compressed against: a durable block, by the sequence of
   // its first body, or that of the run before in the same append.
   std::optional<uint64_t> base;
+  std::shared_ptr<const Bytes> base_bytes;  // of `base`
   bool base_is_run_before = false;
 
   size_t record_bytes() const;
@@ -33,7 +34,9 @@ struct Run {
 // One append.
 class Preparer {
  public:
-  Preparer(const Options& options, BaseCache* bases) : options_(options), bases_(*bases) {}
+  // Bases before the sequence `bases_begin` are of no use (Generation).
+  Preparer(const Options& options, BaseCache* bases, uint64_t bases_begin)
+      : options_(options), bases_(*bases), bases_begin_(bases_begin) {}
 
   // InvalidArgument names the event, by its index.
   absl::StatusOr<std::vector<Run>> Prepare(std::span<const schema::Event> events);
@@ -50,6 +53,7 @@ class Preparer {
 
   const Options& options_;
   BaseCache& bases_;
+  const uint64_t bases_begin_;
   std::optional<ChainKey> chain_;  // that of the first event with a body
   std::vector<Run> runs_;
   size_t append_bytes_ = 0;  // of all bodies

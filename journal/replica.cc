@@ -49,7 +49,12 @@ absl::Status Replica::Append(const Entry& entry) {
   head_.frontier.Append(leaf);
   NIMBUS_RETURN_IF_ERROR(tiles_.Append(environment_, &*txn_, leaf));
   NIMBUS_RETURN_IF_ERROR(Write(packer_->Add(*record->envelope(), entry)));
-  if (entry.body.has_value()) ++bodies_;
+  if (entry.archived.has_value()) {
+    NIMBUS_RETURN_IF_ERROR(NoteArchived(entry.sequence, *entry.archived));
+  } else if (entry.body.has_value()) {
+    archived_.reset();
+    ++bodies_;
+  }
   batch_bytes_ += entry.record.size() + (entry.body.has_value() ? entry.body->bytes.size() : 0);
   const bool full = ++batch_records_ >= kBatchRecordsMax || batch_bytes_ >= kBatchBytesMax;
   return full ? Commit() : absl::OkStatus();
@@ -80,6 +85,15 @@ absl::Status Replica::Write(const std::vector<PackedFrame>& frames) {
   return absl::OkStatus();
 }
 
+// Ranges go on over records without bodies.
+absl::Status Replica::NoteArchived(uint64_t sequence, uint64_t archive) {
+  if (!archived_.has_value() || archived_->number != archive) {
+    archived_ = ArchivedRange{.first = sequence, .number = archive};
+  }
+  archived_->end = sequence + 1;
+  return PutArchivedRange(&*txn_, environment_.tables().meta, *archived_);
+}
+
 absl::Status Replica::Commit() {
   if (!txn_.has_value()) return absl::OkStatus();
   NIMBUS_RETURN_IF_ERROR(Write(packer_->Finish()));
@@ -92,7 +106,7 @@ absl::Status Replica::Commit() {
   NIMBUS_RETURN_IF_ERROR(txn_->Commit());
   changes_.reset();
   txn_.reset();
-  if (environment_.has_log()) environment_.wal().NoteBypass(head_.link());
+  if (environment_.wal() != nullptr) environment_.wal()->NoteBypass(head_.link());
   batch_records_ = 0;
   batch_bytes_ = 0;
   return absl::OkStatus();

@@ -54,12 +54,13 @@ class Replica {
   Hash root() const { return head_.frontier.Root(); }
 
  private:
-  static constexpr int kBatchRecordsMax = 16'384;
+  static constexpr int kBatchRecordsMax = 4096;
   static constexpr size_t kBatchBytesMax = size_t{32} << 20;
 
   absl::Status BeginBatch();
   absl::Status Place(const schema::fb::Record& record, uint64_t sequence);
   absl::Status Write(const std::vector<PackedFrame>& frames);
+  absl::Status NoteArchived(uint64_t sequence, uint64_t archive);
   absl::Status TakeAppendId(const TableReader& theirs, const lmdb::KeyValue& ours,
                             lmdb::Transaction* txn);
 
@@ -70,6 +71,7 @@ class Replica {
   std::optional<FramePacker> packer_;
   std::optional<lmdb::Transaction> txn_;
   std::optional<Changes> changes_;
+  std::optional<ArchivedRange> archived_;  // the last one, still growing
   uint64_t bodies_ = 0;
   int batch_records_ = 0;
   size_t batch_bytes_ = 0;

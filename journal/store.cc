@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -27,6 +28,7 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kMagicWord = "nimbus";
 constexpr char kCurrent[] = "CURRENT";
+constexpr std::string_view kGenerationPrefix = "journal-";
 constexpr char kFirstGeneration[] = "journal-1";
 constexpr off_t kLockFileBytes = 8192;     // LMDB's, with its default number of readers
 constexpr off_t kDataFileBytesMin = 8192;  // LMDB's two meta pages
@@ -72,8 +74,7 @@ absl::StatusOr<StoreLayout> ParseCurrent(const std::string& path, const std::str
     return Error(Code::kUnimplemented, "{}: store format {} is newer than this program's {}", path,
                  format, kFormatVersion);
   }
-  constexpr std::string_view kPrefix = "journal-";
-  if (!(in >> generation) || generation.compare(0, kPrefix.size(), kPrefix) != 0 ||
+  if (!(in >> generation) || !generation.starts_with(kGenerationPrefix) ||
       generation.find('/') != std::string::npos) {
     return Error(Code::kDataLoss, "{}/{}: malformed", path, kCurrent);
   }
@@ -151,6 +152,15 @@ absl::Status CreateDirectories(const fs::path& path) {
   fs::create_directory(path, error);
   if (error) return StatusOfErrno(error.value(), path.string());
   return SyncDirectory(parent.empty() ? "." : parent.string());
+}
+
+uint64_t GenerationNumber(const std::string& journal_directory) {
+  const std::string name = fs::path(journal_directory).filename().string();
+  uint64_t number = 0;
+  if (!name.starts_with(kGenerationPrefix)) return 0;
+  const char* end = name.data() + name.size();
+  const auto [rest, error] = std::from_chars(name.data() + kGenerationPrefix.size(), end, number);
+  return error == std::errc() && rest == end ? number : 0;
 }
 
 absl::StatusOr<StoreLayout> FindStore(const std::string& path) {

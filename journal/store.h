@@ -21,6 +21,9 @@ struct StoreLayout {
   bool complete = true;  // false: CURRENT is still to be written
 };
 
+// The number of the generation in a directory journal-<number>; 0 in any other.
+uint64_t GenerationNumber(const std::string& journal_directory);
+
 // The layout of the store at `path`. NotFound when there is no store,
 // InvalidArgument when there is something else, Unimplemented for a newer format.
 absl::StatusOr<StoreLayout> FindStore(const std::string& path);

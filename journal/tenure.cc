@@ -12,11 +12,24 @@ constexpr std::chrono::seconds kShared{1};
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Tenure>> Tenure::Open(const Environment& environment) {
-  NIMBUS_ASSIGN_OR_RETURN(std::unique_ptr<LockFile> turn,
-                          LockFile::Open(environment.directory() + "/turn.lock"));
-  NIMBUS_ASSIGN_OR_RETURN(std::unique_ptr<LockFile> writer,
-                          LockFile::Open(environment.directory() + "/writer.lock"));
-  return std::unique_ptr<Tenure>(new Tenure(environment, std::move(turn), std::move(writer)));
+  std::unique_ptr<Tenure> tenure(new Tenure(environment));
+  NIMBUS_RETURN_IF_ERROR(tenure->OpenFiles());
+  return tenure;
+}
+
+absl::Status Tenure::OpenFiles() {
+  const std::shared_ptr<const Generation> live = environment_.generation();
+  if (generation_ == live->number) return absl::OkStatus();
+  NIMBUS_ASSIGN_OR_RETURN(turn_, LockFile::Open(live->directory + "/turn.lock"));
+  NIMBUS_ASSIGN_OR_RETURN(writer_, LockFile::Open(live->directory + "/writer.lock"));
+  generation_ = live->number;
+  return absl::OkStatus();
+}
+
+// With the lock: whoever puts another generation in place of one has its lock.
+absl::StatusOr<bool> Tenure::IsOfLiveGeneration() {
+  NIMBUS_RETURN_IF_ERROR(environment_.Follow());
+  return environment_.generation()->number == generation_;
 }
 
 Tenure::~Tenure() {
@@ -24,20 +37,33 @@ Tenure::~Tenure() {
 }
 
 absl::Status Tenure::Take() {
-  if (held()) return absl::OkStatus();
-  {
-    NIMBUS_ASSIGN_OR_RETURN(const FileLock turn, FileLock::Take(turn_.get()));
-    NIMBUS_RETURN_IF_ERROR(writer_->Lock());
+  while (!held()) {
+    NIMBUS_RETURN_IF_ERROR(OpenFiles());
+    {
+      NIMBUS_ASSIGN_OR_RETURN(const FileLock turn, FileLock::Take(turn_.get()));
+      NIMBUS_RETURN_IF_ERROR(writer_->Lock());
+    }
+    const absl::StatusOr<bool> live = IsOfLiveGeneration();
+    if (live.ok() && *live) return Begin();
+    writer_->Unlock();
+    NIMBUS_RETURN_IF_ERROR(live.status());
   }
-  return Begin();
+  return absl::OkStatus();
 }
 
 absl::StatusOr<bool> Tenure::TryTake() {
   if (held()) return true;
+  NIMBUS_RETURN_IF_ERROR(OpenFiles());
   NIMBUS_ASSIGN_OR_RETURN(const bool locked, writer_->TryLock());
   if (!locked) return false;
-  NIMBUS_RETURN_IF_ERROR(Begin());
-  return true;
+  const absl::StatusOr<bool> live = IsOfLiveGeneration();
+  if (live.ok() && *live) {
+    NIMBUS_RETURN_IF_ERROR(Begin());
+    return true;
+  }
+  writer_->Unlock();
+  NIMBUS_RETURN_IF_ERROR(live.status());
+  return TryTake();
 }
 
 // With the lock.
@@ -48,10 +74,10 @@ absl::Status Tenure::Begin() {
 }
 
 absl::Status Tenure::TakeIn() {
-  NIMBUS_RETURN_IF_ERROR(environment_.wal().Create());
+  NIMBUS_RETURN_IF_ERROR(environment_.wal()->Create());
   NIMBUS_ASSIGN_OR_RETURN(const lmdb::Transaction txn, environment_.BeginRead());
   NIMBUS_ASSIGN_OR_RETURN(const Head head, environment_.ReadHead(txn));
-  NIMBUS_ASSIGN_OR_RETURN(const bool others, environment_.wal().BeginTenure(head.link()));
+  NIMBUS_ASSIGN_OR_RETURN(const bool others, environment_.wal()->BeginTenure(head.link()));
   if (others) shared_until_ = std::chrono::steady_clock::now() + kShared;
   return absl::OkStatus();
 }
@@ -65,7 +91,7 @@ bool Tenure::IsWanted() {
 
 void Tenure::End() {
   held_.store(false, std::memory_order_release);
-  environment_.wal().EndTenure();
+  environment_.wal()->EndTenure();
   writer_->Unlock();
 }
 

@@ -38,19 +38,23 @@ class Tenure {
   // Without waiting; false when another process has it.
   absl::StatusOr<bool> TryTake();
   bool held() const { return held_.load(std::memory_order_acquire); }  // any thread
-  bool IsWanted();                                                     // by another process
+  // Whether a generation that this process has made took the place of its own: it
+  // must be ended then.
+  bool IsStale() const { return generation_ != environment_.generation()->number; }
+  bool IsWanted();  // by another process
   void End();
 
  private:
-  Tenure(const Environment& environment, std::unique_ptr<LockFile> turn,
-         std::unique_ptr<LockFile> writer)
-      : environment_(environment), turn_(std::move(turn)), writer_(std::move(writer)) {}
+  explicit Tenure(const Environment& environment) : environment_(environment) {}
+  absl::Status OpenFiles();
+  absl::StatusOr<bool> IsOfLiveGeneration();
   absl::Status Begin();
   absl::Status TakeIn();
 
   const Environment& environment_;
-  const std::unique_ptr<LockFile> turn_;
-  const std::unique_ptr<LockFile> writer_;
+  uint64_t generation_ = UINT64_MAX;  // whose the files are
+  std::unique_ptr<LockFile> turn_;
+  std::unique_ptr<LockFile> writer_;
   std::chrono::steady_clock::time_point shared_until_;
   std::atomic<bool> held_ = false;
 };

@@ -214,7 +214,7 @@ absl::StatusOr<uint64_t> Measurement::EstimatePacked() {
     return (bytes + kPageBytes - 1) / kPageBytes * kPageBytes;
   };
   const uint64_t samples = std::clamp<uint64_t>(usage_.records / kSampleRecords, 1, kSamplesMax);
-  EntryReader entries(journal_);
+  EntryReader entries(journal_, EntryReader::Archived::kKeep);
   uint64_t plain = 0, packed = 0;
   const auto count = [&](const std::vector<PackedFrame>& frames) {
     for (const PackedFrame& frame : frames)

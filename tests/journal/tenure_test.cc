@@ -86,11 +86,11 @@ TEST_F(TenureTest, ItsHolderSeesThatAnotherWaits) {
   EXPECT_FALSE(tenure_->IsWanted());
   NIMBUS_ASSERT_OK_AND_ASSIGN(const Snapshot after, environment_->TakeWriterSnapshot());
   EXPECT_EQ(after.size(), 6u);  // it takes in what the other has written
-  EXPECT_EQ(environment_->wal().end().sequence, 6u);
+  EXPECT_EQ(environment_->wal()->end().sequence, 6u);
 }
 
 TEST_F(TenureTest, IsNotTakenOfALogThatIsDamaged) {
-  const fs::path log = fs::path(environment_->directory()) / "wal";
+  const fs::path log = fs::path(environment_->generation()->directory) / "wal";
   const auto child = Start({"append", store(), "0", "1"});
   ASSERT_TRUE(WaitForLines(*child, 50));
   Kill(child.get());
@@ -105,7 +105,7 @@ TEST_F(TenureTest, IsNotTakenOfALogThatIsDamaged) {
   const auto holder = Holder();  // the lock is free
   Kill(holder.get());
   EXPECT_THAT(tenure_->Take(), IsOk());
-  EXPECT_GE(environment_->wal().end().sequence, 50u);
+  EXPECT_GE(environment_->wal()->end().sequence, 50u);
 }
 
 }  // namespace

@@ -33,6 +33,7 @@ TEST_F(UsageTest, CountsEveryBodyOnce) {
     large.body.description += fmt::format("{:016x}", x);
   }
   ASSERT_THAT(journal_->Append(large), IsOk());
+  ASSERT_THAT(journal_->ApplyLog(), IsOk());
   NIMBUS_ASSERT_OK_AND_ASSIGN(const Usage usage, MeasureUsage(*journal_, {}));
   EXPECT_EQ(usage.records, 2u + 50 * test::kWorkloadEvents + 1);
   uint64_t bodies = 0, plain = 0, stored = 0;
@@ -61,6 +62,7 @@ TEST_F(UsageTest, FindsTheLargestOperationsAndTheirSessions) {
   std::mt19937_64 random(1);
   while (noise.body.error.size() < 200'000) noise.body.error += fmt::format("{:x}", random());
   ASSERT_THAT(journal_->Append(noise), IsOk());
+  ASSERT_THAT(journal_->ApplyLog(), IsOk());
   NIMBUS_ASSERT_OK_AND_ASSIGN(const Usage usage, MeasureUsage(*journal_, {.top = 3}));
   ASSERT_EQ(usage.operations.size(), 3u);
   EXPECT_EQ(usage.operations[0].id, operation_);
@@ -74,8 +76,9 @@ TEST_F(UsageTest, ExpectsNoMoreOfCompactionThanThereIs) {
   for (int i = 0; i < 500; ++i) {
     ASSERT_THAT(journal_->Append(SessionStarted(schema::NewUuid())), IsOk());
   }
+  ASSERT_THAT(journal_->ApplyLog(), IsOk());
   NIMBUS_ASSERT_OK_AND_ASSIGN(const Usage loose, MeasureUsage(*journal_, {}));
-  EXPECT_GT(loose.reclaimable_bytes, loose.file_bytes / 2) << "a page for each record";
+  EXPECT_GT(loose.reclaimable_bytes, 0u) << "the log was applied in pieces";
   EXPECT_LT(loose.reclaimable_bytes, loose.file_bytes);
 }
 

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "nimbus/journal/prune.h"
 #include "nimbus/schema/check.h"
 #include "nimbus/schema/status.h"
 #include "tools/cli/progress.h"
@@ -92,6 +93,7 @@ absl::Status WithHint(const absl::Status& status, const std::string& store) {
 }  // namespace
 
 int ExitCodeOf(const absl::Status& status) {
+  if (journal::IsArchiveAbsent(status)) return kNotEnoughEvidence;
   switch (status.code()) {
     case Code::kOk:
       return kHolds;
@@ -183,12 +185,25 @@ std::string NewStorePath(const CommandLine& line) {
   return kLocalStore;
 }
 
-absl::StatusOr<std::unique_ptr<journal::Journal>> OpenJournal(const CommandLine& line) {
+namespace {
+
+absl::StatusOr<std::unique_ptr<journal::Journal>> OpenExisting(const CommandLine& line,
+                                                               bool read_only) {
   NIMBUS_ASSIGN_OR_RETURN(const std::string store, StorePath(line));
   absl::StatusOr<std::unique_ptr<journal::Journal>> journal =
-      journal::Journal::Open(store, {.create = false, .read_only = true});
+      journal::Journal::Open(store, {.create = false, .read_only = read_only});
   if (!journal.ok()) return WithHint(journal.status(), store);
   return journal;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<journal::Journal>> OpenJournal(const CommandLine& line) {
+  return OpenExisting(line, /*read_only=*/true);
+}
+
+absl::StatusOr<std::unique_ptr<journal::Journal>> OpenJournalToWrite(const CommandLine& line) {
+  return OpenExisting(line, /*read_only=*/false);
 }
 
 absl::StatusOr<std::unique_ptr<projections::Database>> OpenDatabase(const CommandLine& line) {

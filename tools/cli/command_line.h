@@ -67,6 +67,9 @@ std::string NewStorePath(const CommandLine& line);
 // The store's journal to read. NotFound says how to make a store.
 absl::StatusOr<std::unique_ptr<journal::Journal>> OpenJournal(const CommandLine& line);
 
+// The same to write; makes no store.
+absl::StatusOr<std::unique_ptr<journal::Journal>> OpenJournalToWrite(const CommandLine& line);
+
 // The store's journal and views, to read, caught up with the journal; shows
 // progress meanwhile.
 absl::StatusOr<std::unique_ptr<projections::Database>> OpenDatabase(const CommandLine& line);

@@ -15,6 +15,8 @@ void AddHistoryCommands(CLI::App* app, cli::CommandLine* line);
 void AddJournalCommands(CLI::App* app, cli::CommandLine* line);
 // Below `nimbus journal`.
 void AddJournalBackupCommands(CLI::App* journal, cli::CommandLine* line);
+void AddJournalCompactCommands(CLI::App* journal, cli::CommandLine* line);
+void AddJournalPruneCommands(CLI::App* journal, cli::CommandLine* line);
 void AddJournalRangeCommands(CLI::App* journal, cli::CommandLine* line);
 void AddJournalUsageCommands(CLI::App* journal, cli::CommandLine* line);
 

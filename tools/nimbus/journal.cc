@@ -99,6 +99,7 @@ Json ReportJson(const journal::VerifyReport& report) {
   return Json::MakeObject({{"holds", Json::Bool(report.holds())},
                            {"records", Json::Uint(report.records)},
                            {"bodies", Json::Uint(report.bodies)},
+                           {"absent", Json::Uint(report.absent)},
                            {"root", Json::String(schema::ToHex(report.root))},
                            {"findings", Json::MakeArray(std::move(findings))}});
 }
@@ -117,6 +118,10 @@ absl::StatusOr<int> Verify(const cli::CommandLine& line) {
         "{}: {} records, {} bodies; tree, commitments, streams and entities agree\nroot {}\n",
         cli::Paint(cli::Style::kGood, "holds", std::cout), report.records, report.bodies,
         schema::ToHex(report.root));
+    if (report.absent > 0) {
+      cli::Print("{} bodies are in archives that are not there, and were not checked\n",
+                 report.absent);
+    }
   } else {
     cli::Print("{} ({} of the journal's records checked)\n",
                cli::Paint(cli::Style::kBad, "proven wrong", std::cout), report.records);
@@ -124,7 +129,8 @@ absl::StatusOr<int> Verify(const cli::CommandLine& line) {
       cli::Print("  record {}: {}\n", finding.sequence, finding.what);
     }
   }
-  return report.holds() ? cli::kHolds : cli::kProvenWrong;
+  if (!report.holds()) return cli::kProvenWrong;
+  return report.absent == 0 ? cli::kHolds : cli::kNotEnoughEvidence;
 }
 
 }  // namespace
@@ -149,6 +155,8 @@ void AddJournalCommands(CLI::App* app, cli::CommandLine* line) {
                   "entities from the stored bytes, trusting nothing (exit 1: proven wrong)",
                   [line] { return Verify(*line); });
   AddJournalUsageCommands(journal, line);
+  AddJournalCompactCommands(journal, line);
+  AddJournalPruneCommands(journal, line);
   AddJournalBackupCommands(journal, line);
   AddJournalRangeCommands(journal, line);
 }

@@ -1,5 +1,7 @@
 // nimbus journal export, import, backup and restore as a user runs them, and as
 // they are killed.
+#include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -56,6 +58,15 @@ class CopiesTest : public CommandLineTest {
   void ExpectError(const Finished& run, int exit_code, const std::string& message) const {
     EXPECT_EQ(run.exit_code, exit_code) << run.out << run.err;
     EXPECT_THAT(run.err, HasSubstr(message));
+  }
+
+  // How long the command takes when nobody kills it.
+  int64_t MicrosOf(const std::vector<std::string>& arguments) const {
+    const auto begun = std::chrono::steady_clock::now();
+    const Finished run = Nimbus(arguments);
+    EXPECT_EQ(run.exit_code, 0) << run.err;
+    const auto took = std::chrono::steady_clock::now() - begun;
+    return std::chrono::duration_cast<std::chrono::microseconds>(took).count();
   }
 
   // Runs the command and kills it some time within `most_us`.
@@ -156,13 +167,14 @@ TEST_F(CopiesTest, SayWhenABackupIsDamaged) {
 
 TEST_F(CopiesTest, AreWholeOrNoStoresWhenTheyAreKilled) {
   ASSERT_EQ(Nimbus({"journal", "export", "range"}).exit_code, 0);
+  const int64_t most_us = MicrosOf({"journal", "backup", "whole"});
   int killed = 0, unfinished = 0;
   for (int round = 0; round < kKills && !HasFailure(); ++round) {
     const std::string store = fmt::format("copy-{}", round);
     const std::vector<std::string> command =
         round % 2 == 0 ? std::vector<std::string>{"journal", "backup", store}
                        : std::vector<std::string>{"--store", store, "journal", "import", "range"};
-    killed += RunAndKill(command, 30'000).signal == SIGKILL;
+    killed += RunAndKill(command, most_us).signal == SIGKILL;
     if (fs::exists(Path(store + "/CURRENT"))) {
       ExpectSame(store);
       continue;
@@ -176,15 +188,69 @@ TEST_F(CopiesTest, AreWholeOrNoStoresWhenTheyAreKilled) {
   std::printf("%d of %d killed, %d were begun and not finished\n", killed, kKills, unfinished);
 }
 
+TEST_F(CopiesTest, AreWholeWhenACompactionIsKilled) {
+  ASSERT_EQ(Nimbus({"history", "list"}).exit_code, 0);
+  const int64_t most_us = MicrosOf({"journal", "compact"});
+  int killed = 0;
+  for (int round = 0; round < kKills && !HasFailure(); ++round) {
+    const std::string root = Root();
+    killed += RunAndKill({"journal", "compact"}, most_us).signal == SIGKILL;
+    const Finished verified = Nimbus({"journal", "verify"});
+    EXPECT_EQ(verified.exit_code, 0) << verified.out << verified.err;
+    EXPECT_EQ(Root(), root);
+    if (round % 3 != 0) continue;
+    Import(0, 402 + 2 * round);
+    EXPECT_NE(Root(), root);
+  }
+  const Json done = Document(Nimbus({"journal", "compact", "--json"}));
+  EXPECT_EQ(done.Find("old_removed")->Dump(), "true");
+  ExpectSame("store");
+  EXPECT_EQ(Nimbus({"history", "list"}).exit_code, 0);
+  EXPECT_EQ(std::distance(fs::directory_iterator(Path("store")), {}),
+            std::count_if(fs::directory_iterator(Path("store")), {}, [](const auto& entry) {
+              const std::string name = entry.path().filename().string();
+              return name == "CURRENT" || name.starts_with("journal-") || name.starts_with("views");
+            }));
+  std::printf("%d of %d killed\n", killed, kKills);
+}
+
+TEST_F(CopiesTest, KeepPrunedBodiesInAnArchive) {
+  const std::string root = Root();
+  const Finished dry = Nimbus({"journal", "prune", "--before", "2030-01-01"});
+  EXPECT_EQ(dry.exit_code, 0) << dry.err;
+  EXPECT_THAT(dry.out, AllOf(HasSubstr("would move"), HasSubstr("--yes")));
+  EXPECT_FALSE(fs::exists(Path("store/archives")));
+  EXPECT_EQ(Nimbus({"journal", "prune", "--before", "soon"}).exit_code, 64);
+
+  const Json done =
+      Document(Nimbus({"journal", "prune", "--before", "2030-01-01", "--yes", "--json"}));
+  const std::string archive(done.StringOr("archive"));
+  ASSERT_TRUE(fs::exists(directory_ / archive)) << archive;
+  EXPECT_EQ(Root(), root);
+  EXPECT_EQ(Nimbus({"journal", "verify"}).exit_code, 0);
+  EXPECT_EQ(Replay({"run", "@-"}).exit_code, 0);
+  EXPECT_EQ(Nimbus({"import", "a"}).exit_code, 0);
+
+  fs::rename(directory_ / archive, Path("elsewhere"));
+  const Finished verified = Nimbus({"journal", "verify"});
+  EXPECT_EQ(verified.exit_code, 2) << verified.out << verified.err;
+  EXPECT_THAT(verified.out, HasSubstr("in archives that are not there"));
+  ExpectError(Replay({"run", "@-"}), 2, archive);
+  fs::rename(Path("elsewhere"), directory_ / archive);
+  EXPECT_EQ(Replay({"run", "@-"}).exit_code, 0);
+}
+
 TEST_F(CopiesTest, GoOnWhereAnImportWasKilled) {
   ASSERT_EQ(Nimbus({"journal", "export", "--to", "10", "first"}).exit_code, 0);
   Import(400, 3000);
   ASSERT_EQ(Nimbus({"journal", "export", "all"}).exit_code, 0);
+  ASSERT_EQ(At("whole", {"import", "first"}).exit_code, 0);
+  const int64_t most_us = MicrosOf({"--store", "whole", "journal", "import", "all"});
   int part = 0;
   for (int round = 0; round < kKills && !HasFailure(); ++round) {
     const std::string store = fmt::format("replica-{}", round);
     ASSERT_EQ(At(store, {"import", "first"}).exit_code, 0);
-    RunAndKill({"--store", store, "journal", "import", "all"}, 150'000);
+    RunAndKill({"--store", store, "journal", "import", "all"}, most_us);
     const Finished verified = At(store, {"verify"});
     EXPECT_EQ(verified.exit_code, 0) << verified.out << verified.err;
     const uint64_t size = SizeOf(store);

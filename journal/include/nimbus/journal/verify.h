@@ -20,6 +20,7 @@ struct Finding {
 struct VerifyReport {
   uint64_t records = 0;
   uint64_t bodies = 0;
+  uint64_t absent = 0;            // bodies in an archive that is not there: not checked
   schema::Digest root{};          // recomputed
   std::vector<Finding> findings;  // what is proven wrong; at most VerifyOptions::findings_max
   bool holds() const { return findings.empty(); }
