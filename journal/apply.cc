@@ -193,7 +193,9 @@ absl::Status TileWriter::Append(const Environment& environment, lmdb::Transactio
 }
 
 absl::Status LogApplier::Apply(const WalEntry* bypass) {
-  WalOverlay overlay = environment_.wal()->WholeOverlay();
+  // What could not be flushed must not become visible by way of LMDB.
+  NIMBUS_RETURN_IF_ERROR(environment_.wal()->Flush());
+  WalOverlay overlay = environment_.wal()->DurableOverlay();
   std::vector<const WalEntry*> entries;
   Head head;
   {

@@ -38,8 +38,8 @@ class LogApplier {
   LogApplier(const Environment& environment, int compression_level)
       : environment_(environment), compression_level_(compression_level) {}
 
-  // Commits to LMDB all entries of the log, then `bypass` unless it is null: a
-  // group that does not go through the log. OK: they are on stable storage there.
+  // Flushes the log and commits its entries to LMDB, then `bypass` unless it is
+  // null: a group that does not go through the log. OK: they are on stable storage there.
   // ResourceExhausted: disk or map full, nothing was written. DataLoss: unknown.
   absl::Status Apply(const WalEntry* bypass = nullptr);
 

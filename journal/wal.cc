@@ -380,6 +380,7 @@ absl::StatusOr<bool> Wal::Write(std::unique_ptr<const WalEntry> entry) {
 }
 
 absl::Status Wal::Flush() {
+  const schema::MutexLock flushing(&flush_mu_);
   int file = -1;
   uint64_t end = 0;
   {

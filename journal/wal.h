@@ -79,7 +79,7 @@ class Wal {
   // first of its half. After an error it was not written.
   absl::StatusOr<bool> Write(std::unique_ptr<const WalEntry> entry) ABSL_LOCKS_EXCLUDED(mu_);
   // Makes all that was written durable, and says so. DataLoss when it may not be.
-  absl::Status Flush() ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status Flush() ABSL_LOCKS_EXCLUDED(flush_mu_, mu_);
   // Notes that LMDB has, on stable storage, a group that was never in the log.
   void NoteBypass(const WalLink& end) ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -126,6 +126,8 @@ class Wal {
   const bool read_only_;
   std::unique_ptr<WalState> state_;  // null for readers without
 
+  // Held during a flush, so that of two nobody takes the other's answer for his.
+  schema::Mutex flush_mu_ ABSL_ACQUIRED_BEFORE(mu_);
   mutable schema::Mutex mu_;
   int file_ ABSL_GUARDED_BY(mu_) = -1;
   std::shared_ptr<WalSegment> older_ ABSL_GUARDED_BY(mu_);
