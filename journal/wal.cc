@@ -130,11 +130,6 @@ uint64_t Wal::FileBytes() const {
   return file_ >= 0 && fstat(file_, &info) == 0 ? static_cast<uint64_t>(info.st_size) : 0;
 }
 
-uint64_t Wal::applied() const {
-  const schema::MutexLock lock(&mu_);
-  return applied_;
-}
-
 void Wal::Forget() {
   older_ = std::make_shared<WalSegment>();
   newer_ = std::make_shared<WalSegment>();

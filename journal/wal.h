@@ -70,7 +70,6 @@ class Wal {
   uint64_t durable() const ABSL_LOCKS_EXCLUDED(mu_);
   // Notes that LMDB has, on stable storage, what comes before `sequence`.
   void NoteApplied(uint64_t sequence) ABSL_LOCKS_EXCLUDED(mu_);
-  uint64_t applied() const ABSL_LOCKS_EXCLUDED(mu_);
 
   // Whether an entry so long can be written now: the half in use has room, or the
   // other one is applied.
