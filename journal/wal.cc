@@ -395,8 +395,8 @@ absl::Status Wal::Flush() {
 void Wal::NoteBypass(const WalLink& end) {
   const schema::MutexLock lock(&mu_);
   // LMDB has all there is: both halves are free. The next entry is not linked to
-  // the one before it in this half, so it begins the other.
-  tail_ = {.link = end, .half = tail_.half, .offset = kWalHalfBytes, .known = true};
+  // what is in the log, and goes where one who finds nothing there looks for it.
+  tail_ = {.link = end, .half = 0, .offset = 0, .known = true};
   applied_ = end.sequence;
   flushed_ = std::max(flushed_, end.sequence);
   Forget();
