@@ -26,6 +26,24 @@
 //   SourceStored         the source is running; `first` is the number of records stored
 //   ImportFinished       the source is running                     → completed
 //   JournalCreated       sequence 0
+//
+// What is set up (a plugin, persona, preference, …) is in place until removed:
+//
+//   PluginInstalled      the plugin does not exist, its name is free, what it needs is in place
+//   PluginUninstalled    it is in place, no other needs it; its name is free again
+//   other Plugin…, Hook… the plugin is in place; a hook is of it and in place
+//   PersonaDefined       the persona does not exist, its name is free
+//   PersonaUsed          it is active, the session exists
+//   PersonaRemoved       nothing refers to it, it is not built in
+//   SessionStarted, SessionUpdated with a persona: it is active
+//   PreferenceDefined    the preference does not exist; its version is 1
+//   PreferenceSet, PreferenceReset  it exists; takes its next version
+//   …Saved, …Set, RegistryEntryCached  puts in place, or changes what is
+//   …Activated, …MadeDefault  it is in place; `previous` has that role, or nobody
+//   …Deleted, …Unset, …Removed  it is in place; the active config profile stays
+//   Credential…          as for personas, without use counted
+//   OperationForked      the operation has no step yet, its parent and checkpoint exist
+//   OperationReplayed    the operation exists
 #pragma once
 
 #include <array>
@@ -67,6 +85,9 @@ class TableReader {
 
 lmdb::Table TableOf(const EntityTables& tables, WalTable table);
 
+// Kind and id, for messages.
+std::string Describe(schema::fb::EntityKind kind, const schema::Uuid& id);
+
 using EntityKey = std::array<uint8_t, 17>;  // kind, id
 
 EntityKey MakeEntityKey(schema::fb::EntityKind kind, const schema::Uuid& id);
@@ -89,6 +110,9 @@ absl::StatusOr<Entity> DecodeEntity(std::span<const uint8_t> key, std::span<cons
 // Key in the names table: kind, scope, 0x00, name; where LMDB takes no key so
 // long, kind, 0x00, BLAKE2b-256 of scope, 0x00, name.
 Bytes MakeNameKey(schema::fb::EntityKind kind, std::string_view scope, std::string_view name);
+
+// Nil when the name was given up.
+absl::StatusOr<std::optional<schema::Uuid>> FindName(const TableReader& tables, const Bytes& key);
 
 absl::StatusOr<std::optional<Entity>> FindEntity(const TableReader& tables,
                                                  schema::fb::EntityKind kind,
@@ -123,33 +147,24 @@ class Changes {
   void Accept();
   void Reject();
 
-  // The entity as it is after the changes so far; nullptr when there is none.
-  // Valid until the next call.
+  // For the rules (entity_rules.h): entities and names as they are after the changes
+  // so far. A pointer is valid until the next call of Apply, Accept or Reject.
+
+  // nullptr when there is none.
   absl::StatusOr<Entity*> Find(schema::fb::EntityKind kind, const schema::Uuid& id);
+  absl::StatusOr<Entity*> Require(schema::fb::EntityKind kind, const schema::Uuid& id);
+  // AlreadyExists when there is one.
+  absl::StatusOr<Entity*> Create(EntityState state);
+  // Who has the name; nullopt when it is free.
+  absl::StatusOr<std::optional<schema::Uuid>> FindHolder(const Bytes& key) const;
+  void SetHolder(Bytes key, const std::optional<schema::Uuid>& holder);
 
   // All that was accepted.
   std::vector<TableChange> Collect() const;
 
  private:
-  struct Context;  // one Apply
   using Entities = std::map<EntityKey, Entity>;
-  using Names = std::map<Bytes, schema::Uuid>;
-
-  absl::StatusOr<Entity*> Create(const Context& context, schema::fb::EntityKind kind,
-                                 const schema::Uuid& id, Lifecycle state,
-                                 const schema::Uuid& parent);
-  absl::StatusOr<Entity*> Require(schema::fb::EntityKind kind, const schema::Uuid& id);
-  absl::StatusOr<Entity*> RequireStep(const Context& context, const schema::fb::Id& step);
-  absl::StatusOr<Entity*> ApplyRule(const Context& context, Placement* placement);
-  absl::StatusOr<Entity*> CreateOperation(const Context& context);
-  absl::StatusOr<Entity*> AddStep(const Context& context, Placement* placement);
-  absl::StatusOr<Entity*> MoveStep(const Context& context, const schema::fb::Id& step,
-                                   Lifecycle to);
-  absl::StatusOr<Entity*> MoveOperation(const Context& context, Lifecycle to);
-  absl::StatusOr<Entity*> CreateCheckpoint(const Context& context);
-  absl::StatusOr<Entity*> StartImport(const Context& context);
-  absl::StatusOr<Entity*> StoreSource(const Context& context);
-  absl::Status ClaimName(const Context& context, std::string_view scope, std::string_view name);
+  using Names = std::map<Bytes, schema::Uuid>;  // nil: given up
 
   const TableReader tables_;
   Entities accepted_, trial_;

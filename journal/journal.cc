@@ -200,12 +200,10 @@ absl::StatusOr<std::optional<schema::Uuid>> Journal::FindName(schema::fb::Entity
                                                               std::string_view name) const {
   NIMBUS_ASSIGN_OR_RETURN(const Snapshot snapshot, environment_->TakeSnapshot());
   NIMBUS_ASSIGN_OR_RETURN(
-      std::optional<lmdb::View> value,
-      environment_->TablesOf(snapshot).Get(WalTable::kNames, MakeNameKey(kind, scope, name)));
-  if (!value.has_value()) return std::optional<schema::Uuid>();
-  schema::Uuid id;
-  if (!TakeFixed(&*value, &id.bytes)) return absl::DataLossError("name table is malformed");
-  return std::optional<schema::Uuid>(id);
+      const std::optional<schema::Uuid> holder,
+      journal::FindName(environment_->TablesOf(snapshot), MakeNameKey(kind, scope, name)));
+  if (!holder.has_value() || holder->IsNil()) return std::optional<schema::Uuid>();
+  return holder;
 }
 
 absl::StatusOr<schema::Digest> Journal::LeafHash(uint64_t sequence) const {

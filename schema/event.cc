@@ -1,95 +1,26 @@
 #include "nimbus/schema/event.h"
 
-#include "nimbus/schema/check.h"
-#include "nimbus/schema/json.h"
-#include "nimbus/schema/status.h"
-#include "utf8.h"
-
 namespace nimbus::schema {
 namespace {
-
-absl::Status Invalid(std::string_view field, std::string_view why) {
-  return Error(absl::StatusCode::kInvalidArgument, "{}: {}", field, why);
-}
-
-absl::Status CheckJson(std::string_view field, const std::string& text, const JsonLimits& limits) {
-  if (text.empty()) return absl::OkStatus();
-  return Annotate(ValidateJson(text, limits), std::string(field));
-}
-
-absl::Status CheckText(std::string_view field, const std::string& text) {
-  if (!IsUtf8(text)) return Invalid(field, "not valid UTF-8");
-  return absl::OkStatus();
-}
-
-absl::Status CheckName(std::string_view field, const std::string& name, bool required) {
-  if (name.empty()) return required ? Invalid(field, "is required") : absl::OkStatus();
-  if (name.size() > kNameBytesMax) {
-    return Error(absl::StatusCode::kInvalidArgument, "{}: {} bytes, {} are allowed", field,
-                 name.size(), kNameBytesMax);
-  }
-  for (const char c : name) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
-      return Invalid(field, "holds a control character");
-    }
-  }
-  return CheckText(field, name);
-}
-
-absl::Status CheckId(std::string_view field, const std::unique_ptr<fb::Id>& id) {
-  if (id == nullptr || Uuid::FromFb(*id).IsNil()) return Invalid(field, "is required");
-  return absl::OkStatus();
-}
-
-absl::Status CheckBody(const fb::BodyT& body, const JsonLimits& limits) {
-  NIMBUS_RETURN_IF_ERROR(CheckText("name", body.name));
-  NIMBUS_RETURN_IF_ERROR(CheckText("description", body.description));
-  NIMBUS_RETURN_IF_ERROR(CheckText("error", body.error));
-  NIMBUS_RETURN_IF_ERROR(CheckJson("context", body.context, limits));
-  NIMBUS_RETURN_IF_ERROR(CheckJson("input", body.input, limits));
-  NIMBUS_RETURN_IF_ERROR(CheckJson("output", body.output, limits));
-  NIMBUS_RETURN_IF_ERROR(CheckJson("plan", body.plan, limits));
-  NIMBUS_RETURN_IF_ERROR(CheckJson("state", body.state, limits));
-  return CheckJson("patch", body.patch, limits);
-}
-
-absl::Status CheckStepId(const fb::EventUnion& payload) {
-  if (const auto* e = payload.AsStepStarted()) return CheckId("step", e->step);
-  if (const auto* e = payload.AsStepCompleted()) return CheckId("step", e->step);
-  if (const auto* e = payload.AsStepFailed()) return CheckId("step", e->step);
-  if (const auto* e = payload.AsStepCancelled()) return CheckId("step", e->step);
-  return absl::OkStatus();
-}
-
-absl::Status CheckPayload(const fb::EventUnion& payload) {
-  if (const auto* e = payload.AsJournalCreated()) {
-    NIMBUS_RETURN_IF_ERROR(CheckId("journal", e->journal));
-    return CheckName("software", e->software, true);
-  }
-  if (const auto* e = payload.AsSessionStarted()) return CheckName("persona", e->persona, false);
-  if (const auto* e = payload.AsOperationCreated()) {
-    NIMBUS_RETURN_IF_ERROR(CheckId("session", e->session));
-    return CheckName("type", e->type, true);
-  }
-  if (const auto* e = payload.AsStepAdded()) {
-    NIMBUS_RETURN_IF_ERROR(CheckId("step", e->step));
-    return CheckName("tool_name", e->tool_name, false);
-  }
-  if (const auto* e = payload.AsCheckpointCreated()) {
-    NIMBUS_RETURN_IF_ERROR(CheckId("checkpoint", e->checkpoint));
-    return CheckId("step", e->step);
-  }
-  if (const auto* e = payload.AsImportStarted()) {
-    NIMBUS_RETURN_IF_ERROR(CheckName("format", e->format, true));
-    return CheckName("key", e->key, true);
-  }
-  return CheckStepId(payload);
-}
 
 bool IsEmpty(const fb::BodyT& body) {
   return body.name.empty() && body.description.empty() && body.context.empty() &&
          body.input.empty() && body.output.empty() && body.plan.empty() && body.error.empty() &&
-         body.state.empty() && body.patch.empty() && body.digest == nullptr && body.source.empty();
+         body.state.empty() && body.patch.empty() && body.digest == nullptr &&
+         body.source.empty() && body.details == nullptr;
+}
+
+size_t TextBytes(const fb::DetailsT& details) {
+  size_t bytes = 0;
+  for (const std::string* text :
+       {&details.author, &details.homepage, &details.repository, &details.entry_point,
+        &details.config_schema, &details.dependencies, &details.permissions, &details.config,
+        &details.categories, &details.metadata, &details.display_name, &details.system_prompt,
+        &details.model, &details.response_style, &details.capabilities, &details.value,
+        &details.default_value, &details.text, &details.sealed}) {
+    bytes += text->size();
+  }
+  return bytes;
 }
 
 // The thread's builder, empty: its memory is worth keeping.
@@ -111,17 +42,6 @@ std::vector<uint8_t> TakeBytes(flatbuffers::FlatBufferBuilder* builder) {
 
 }  // namespace
 
-absl::Status ValidateEvent(const Event& event, const JsonLimits& json_limits) {
-  if (event.payload.type == fb::Event::NONE || event.payload.value == nullptr) {
-    return Invalid("event", "is required");
-  }
-  if (event.stream_kind == fb::EntityKind::none || event.stream.IsNil()) {
-    return Invalid("stream", "is required");
-  }
-  NIMBUS_RETURN_IF_ERROR(CheckPayload(event.payload));
-  return CheckBody(event.body, json_limits);
-}
-
 std::vector<uint8_t> EncodeRecord(const Event& event) {
   flatbuffers::FlatBufferBuilder& builder = Builder();
   const flatbuffers::Offset<void> payload = event.payload.Pack(builder);
@@ -141,7 +61,8 @@ std::vector<uint8_t> EncodeRecord(const Event& event) {
 size_t TextBytes(const fb::BodyT& body) {
   return body.name.size() + body.description.size() + body.context.size() + body.input.size() +
          body.output.size() + body.plan.size() + body.error.size() + body.state.size() +
-         body.patch.size() + body.source.size();
+         body.patch.size() + body.source.size() +
+         (body.details == nullptr ? 0 : TextBytes(*body.details));
 }
 
 std::vector<uint8_t> EncodeBody(const Event& event) {

@@ -82,16 +82,24 @@ struct Appended {
 struct EntityState {
   schema::fb::EntityKind kind = schema::fb::EntityKind::none;
   schema::Uuid id;
-  // What its events made of it: a Lifecycle.
+  // What its events made of it: a Lifecycle of sessions, operations, steps,
+  // checkpoints and sources, a Standing of all else.
   uint8_t state = 0;
-  schema::Uuid parent;          // session of an operation, operation of a step or checkpoint
+  schema::Uuid parent;          // session of an operation, operation of a step or
+                                // checkpoint, plugin of a hook
   uint64_t version = 0;         // events in its stream; 0 for steps and checkpoints
   uint64_t first_sequence = 0;  // the event that made it
   uint64_t head_sequence = 0;   // the last event of its stream; of a step: the last about it
-  uint32_t steps = 0;           // of an operation: steps added
+  // Of an operation: steps added. Of a source: records stored. Of a preference: its
+  // version. Of a plugin: plugins that need it. Of a persona: what refers to it.
+  uint32_t steps = 0;
 };
 
 enum class Lifecycle : uint8_t { kPending = 0, kRunning, kCompleted, kFailed, kCancelled };
+
+// Of what is set up, switched on and off, and removed. What has been removed and
+// has a derived id (nimbus/schema/entity_id.h) may be set up again.
+enum class Standing : uint8_t { kOff = 0, kOn = 1, kRemoved = 4 };
 
 inline bool IsFinal(Lifecycle state) { return state >= Lifecycle::kCompleted; }
 
@@ -177,7 +185,10 @@ class Journal {
   absl::StatusOr<std::vector<schema::Uuid>> FindEntitiesByPrefix(schema::fb::EntityKind kind,
                                                                  std::string_view hex,
                                                                  size_t limit) const;
-  // The entity that holds a unique name, e.g. a source by format and key.
+  // The entity that holds a unique name: a source by format and key, a plugin,
+  // persona or credential by its name in scope "". A role that one entity of a
+  // kind has is a name in scope "role": the "active" config profile, the "default"
+  // credential profile.
   absl::StatusOr<std::optional<schema::Uuid>> FindName(schema::fb::EntityKind kind,
                                                        std::string_view scope,
                                                        std::string_view name) const;
