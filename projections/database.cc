@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "migrator.h"
+#include "nimbus/projections/builtins.h"
 #include "views.h"
 
 namespace nimbus::projections {
@@ -14,6 +15,9 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& stor
                                                          const DatabaseOptions& options) {
   std::unique_ptr<Database> database(new Database);
   NIMBUS_ASSIGN_OR_RETURN(database->journal_, journal::Journal::Open(store, options.journal));
+  if (!options.journal.read_only) {
+    NIMBUS_RETURN_IF_ERROR(AppendBuiltins(database->journal_.get()));
+  }
   NIMBUS_ASSIGN_OR_RETURN(database->views_, Views::Open(database->journal_.get(), options.views));
   database->history_ = std::make_unique<History>(database->journal_.get(), database->views_.get());
   return database;

@@ -1,15 +1,11 @@
 #include "nimbus/projections/history.h"
 
-#include <type_traits>
 #include <utility>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "history_rows.h"
-#include "migrator.h"
 #include "nimbus/schema/digest.h"
 #include "nimbus/schema/json.h"
-#include "views.h"
+#include "view_reader.h"
 
 namespace nimbus::projections {
 namespace {
@@ -57,57 +53,13 @@ bool IsEmpty(const Result& result) {
 
 }  // namespace
 
-// The read-only connection and its statements, opened when first needed and
-// again when another generation of the views goes live.
-class History::Connection {
+class History::Rows : public ViewReader<HistoryReader> {
  public:
-  explicit Connection(Views* views) : views_(views) {}
-
-  // Runs `query` on the reader, once more if SQLite failed: the tables may have
-  // been migrated or replaced since the statements were prepared.
-  template <typename Query>
-  std::invoke_result_t<Query, HistoryReader&> With(Query query) ABSL_LOCKS_EXCLUDED(mu_) {
-    absl::MutexLock lock(&mu_);
-    for (bool again = true;; again = false) {
-      NIMBUS_RETURN_IF_ERROR(Refresh());
-      auto result = query(open_->reader);
-      if (result.ok() || !sqlite::IsSqliteError(result.status())) return result;
-      open_.reset();
-      if (!again) return result;
-    }
-  }
-
- private:
-  struct Open {
-    ReadConnection connection;
-    HistoryReader reader;  // of `connection`, which it goes before
-  };
-
-  absl::Status Refresh() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    if (open_) {
-      NIMBUS_ASSIGN_OR_RETURN(const bool is_live, views_->IsLive(open_->connection.files));
-      if (is_live) return absl::OkStatus();
-      open_.reset();
-    }
-    NIMBUS_ASSIGN_OR_RETURN(ReadConnection connection, views_->OpenReader());
-    NIMBUS_ASSIGN_OR_RETURN(const int version, CurrentVersion(&connection.database));
-    if (version < kHistorySchemaVersion) {
-      return Error(absl::StatusCode::kFailedPrecondition,
-                   "the views are at schema version {}, history needs {}: migrate them up", version,
-                   kHistorySchemaVersion);
-    }
-    NIMBUS_ASSIGN_OR_RETURN(HistoryReader reader, HistoryReader::Create(&connection.database));
-    open_.emplace(Open{std::move(connection), std::move(reader)});
-    return absl::OkStatus();
-  }
-
-  Views* const views_;
-  absl::Mutex mu_;
-  std::optional<Open> open_ ABSL_GUARDED_BY(mu_);
+  using ViewReader::ViewReader;
 };
 
 History::History(journal::Journal* journal, Views* views)
-    : journal_(journal), connection_(std::make_unique<Connection>(views)) {}
+    : journal_(journal), rows_(std::make_unique<Rows>(views)) {}
 
 History::~History() = default;
 
@@ -133,7 +85,9 @@ absl::StatusOr<Written> History::CreateSession(const NewSession& session) {
 }
 
 absl::StatusOr<Written> History::UpdateSession(const Uuid& session, const SessionChange& change) {
-  Event event = MakeEvent(fb::EntityKind::session, session, fb::SessionUpdatedT{});
+  fb::SessionUpdatedT updated;
+  updated.persona = change.persona;
+  Event event = MakeEvent(fb::EntityKind::session, session, std::move(updated));
   event.body.name = change.name;
   event.body.description = change.description;
   event.body.context = change.context;
@@ -258,25 +212,24 @@ absl::StatusOr<Written> History::CreateCheckpoint(const NewCheckpoint& checkpoin
 }
 
 absl::StatusOr<std::optional<Session>> History::GetSession(const Uuid& session) {
-  return connection_->With([&](HistoryReader& reader) { return reader.GetSession(session); });
+  return rows_->With([&](HistoryReader& reader) { return reader.GetSession(session); });
 }
 
 absl::StatusOr<std::vector<Session>> History::GetSessions(uint64_t limit, uint64_t offset) {
-  return connection_->With(
-      [&](HistoryReader& reader) { return reader.GetSessions(limit, offset); });
+  return rows_->With([&](HistoryReader& reader) { return reader.GetSessions(limit, offset); });
 }
 
 absl::StatusOr<std::optional<Operation>> History::GetOperation(const Uuid& operation) {
-  return connection_->With([&](HistoryReader& reader) { return reader.GetOperation(operation); });
+  return rows_->With([&](HistoryReader& reader) { return reader.GetOperation(operation); });
 }
 
 absl::StatusOr<std::vector<Operation>> History::GetOperationHistory(const OperationFilter& filter) {
-  return connection_->With([&](HistoryReader& reader) { return reader.GetOperations(filter); });
+  return rows_->With([&](HistoryReader& reader) { return reader.GetOperations(filter); });
 }
 
 absl::StatusOr<std::optional<OperationWithSteps>> History::GetOperationWithSteps(
     const Uuid& operation, bool with_states) {
-  return connection_->With(
+  return rows_->With(
       [&](HistoryReader& reader) { return reader.GetOperationWithSteps(operation, with_states); });
 }
 

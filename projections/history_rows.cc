@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "nimbus/schema/check.h"
-#include "nimbus/schema/clock.h"
+#include "nimbus/schema/entity_id.h"
 #include "nimbus/schema/json.h"
 
 namespace nimbus::projections {
@@ -16,32 +16,9 @@ using schema::Error;
 using schema::Uuid;
 using sqlite::Statement;
 
-// A body's text, or NULL. Valid as long as the body.
-std::optional<std::string_view> Text(const flatbuffers::String* text) {
-  if (text == nullptr) return std::nullopt;
-  return std::string_view(text->data(), text->size());
-}
-
-std::optional<std::string> Time(const AppliedRecord& record) {
-  const std::optional<int64_t> micros = schema::OccurredAt(record.record());
-  if (!micros) return std::nullopt;
-  return schema::FormatUtc(*micros);
-}
-
-std::string StreamId(const AppliedRecord& record) {
-  return Uuid::FromFb(record.view.envelope().stream()).ToString();
-}
-
-std::string IdText(const fb::Id& id) { return Uuid::FromFb(id).ToString(); }
-
-// What stands for an erased body in a column that can't be NULL.
-std::string ErasedMark(uint64_t sequence) { return fmt::format(R"({{"$erased":{}}})", sequence); }
-
-// JSON column that is {} when the event has none.
-std::optional<std::string_view> JsonOrEmptyObject(const AppliedRecord& record,
-                                                  const flatbuffers::String* text) {
-  if (record.erased) return std::nullopt;
-  return Text(text).value_or("{}");
+std::optional<std::string> PersonaRow(const flatbuffers::String* persona) {
+  if (persona == nullptr || persona->size() == 0) return std::nullopt;
+  return schema::CanonicalRowId(persona->string_view());
 }
 
 // A step type's name; of one this version does not know, its number.
@@ -53,15 +30,6 @@ std::string StepTypeText(fb::StepType type) {
 struct OutcomeColumns {
   std::optional<int64_t> duration_ms, tokens_used, cost_cents;
 };
-
-absl::StatusOr<std::optional<int64_t>> SqlInteger(std::string_view name,
-                                                  flatbuffers::Optional<uint64_t> value) {
-  if (!value.has_value()) return std::nullopt;
-  if (*value > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) {
-    return Error(absl::StatusCode::kOutOfRange, "{} {} is more than SQLite can hold", name, *value);
-  }
-  return static_cast<int64_t>(*value);
-}
 
 absl::StatusOr<OutcomeColumns> Columns(const fb::Outcome* outcome) {
   OutcomeColumns columns;
@@ -75,58 +43,12 @@ absl::StatusOr<OutcomeColumns> Columns(const fb::Outcome* outcome) {
 
 // Reading a row. Columns are numbered as the SELECTs below list them.
 
-absl::Status BadRow(int64_t rowid, std::string_view column, std::string_view value) {
-  return Error(absl::StatusCode::kDataLoss, "the row of record {} holds {} '{}'", rowid, column,
-               value);
+journal::Lifecycle ReadStatus(const Statement& row, int column, RowReader* reader) {
+  const absl::StatusOr<journal::Lifecycle> status = ParseStatus(row.Text(column));
+  if (status.ok()) return *status;
+  reader->Fail("status", column);
+  return journal::Lifecycle::kPending;
 }
-
-// Reads columns one by one; the first that holds what it can't is remembered.
-class RowReader {
- public:
-  explicit RowReader(const Statement& row) : row_(row), rowid_(row.Int(0)) {}
-
-  uint64_t sequence() const { return static_cast<uint64_t>(rowid_); }
-
-  Uuid Id(int column) {
-    absl::StatusOr<Uuid> id = schema::ParseUuid(row_.Text(column));
-    if (id.ok()) return *id;
-    Fail("id", column);
-    return {};
-  }
-
-  std::optional<int64_t> Time(int column) {
-    if (row_.IsNull(column)) return std::nullopt;
-    const std::optional<int64_t> micros = schema::ParseUtc(row_.Text(column));
-    if (!micros) Fail("time", column);
-    return micros;
-  }
-
-  journal::Lifecycle Status(int column) {
-    absl::StatusOr<journal::Lifecycle> status = ParseStatus(row_.Text(column));
-    if (status.ok()) return *status;
-    Fail("status", column);
-    return journal::Lifecycle::kPending;
-  }
-
-  fb::StepType StepType(int column) {
-    for (const fb::StepType type : fb::EnumValuesStepType()) {
-      if (row_.Text(column) == fb::EnumNameStepType(type)) return type;
-    }
-    Fail("step type", column);
-    return fb::StepType::llm_call;
-  }
-
-  const absl::Status& status() const { return status_; }
-
- private:
-  void Fail(std::string_view what, int column) {
-    if (status_.ok()) status_ = BadRow(rowid_, what, row_.Text(column));
-  }
-
-  const Statement& row_;
-  const int64_t rowid_;
-  absl::Status status_;
-};
 
 constexpr char kSessionColumns[] =
     "SELECT rowid, id, name, description, context, persona_id, started_at, ended_at FROM sessions ";
@@ -159,7 +81,7 @@ absl::StatusOr<Operation> ReadOperation(const Statement& row) {
                       .input = std::string(row.Text(4)),
                       .output = row.OptionalText(5),
                       .plan = row.OptionalText(6),
-                      .status = reader.Status(7),
+                      .status = ReadStatus(row, 7, &reader),
                       .error = row.OptionalText(8),
                       .duration_ms = row.OptionalInt(9),
                       .tokens_used = row.OptionalInt(10),
@@ -177,17 +99,18 @@ constexpr char kSelectSteps[] =
 
 absl::StatusOr<OperationStep> ReadStep(const Statement& row) {
   RowReader reader(row);
-  OperationStep step{.id = reader.Id(1),
-                     .operation_id = reader.Id(2),
-                     .step_number = row.Int(3),
-                     .type = reader.StepType(4),
-                     .tool_name = row.OptionalText(5),
-                     .input = row.OptionalText(6),
-                     .output = row.OptionalText(7),
-                     .status = reader.Status(8),
-                     .duration_ms = row.OptionalInt(9),
-                     .created_at_us = reader.Time(10),
-                     .sequence = reader.sequence()};
+  OperationStep step{
+      .id = reader.Id(1),
+      .operation_id = reader.Id(2),
+      .step_number = row.Int(3),
+      .type = reader.Member(4, "step type", fb::EnumValuesStepType(), &fb::EnumNameStepType),
+      .tool_name = row.OptionalText(5),
+      .input = row.OptionalText(6),
+      .output = row.OptionalText(7),
+      .status = ReadStatus(row, 8, &reader),
+      .duration_ms = row.OptionalInt(9),
+      .created_at_us = reader.Time(10),
+      .sequence = reader.sequence()};
   NIMBUS_RETURN_IF_ERROR(reader.status());
   return step;
 }
@@ -207,37 +130,6 @@ absl::StatusOr<Checkpoint> ReadCheckpoint(const Statement& row) {
                         .sequence = reader.sequence()};
   NIMBUS_RETURN_IF_ERROR(reader.status());
   return checkpoint;
-}
-
-// The row `rows` is at, if `found`, and all that follow.
-template <typename Row>
-absl::StatusOr<std::vector<Row>> ReadAll(Statement* rows, absl::StatusOr<bool> found,
-                                         absl::StatusOr<Row> (*read)(const Statement&)) {
-  std::vector<Row> all;
-  for (; found.ok() && *found; found = rows->Next()) {
-    absl::StatusOr<Row> row = read(*rows);
-    if (!row.ok()) {
-      rows->Reset();
-      return std::move(row).status();
-    }
-    all.push_back(*std::move(row));
-  }
-  if (!found.ok()) return std::move(found).status();
-  return all;
-}
-
-template <typename Row>
-absl::StatusOr<std::optional<Row>> ReadOne(Statement* rows, absl::StatusOr<bool> found,
-                                           absl::StatusOr<Row> (*read)(const Statement&)) {
-  NIMBUS_ASSIGN_OR_RETURN(std::vector<Row> all, ReadAll(rows, std::move(found), read));
-  if (all.empty()) return std::nullopt;
-  return std::move(all.front());
-}
-
-// SQLite's LIMIT and OFFSET are signed.
-int64_t SqlCount(uint64_t count) {
-  return static_cast<int64_t>(
-      std::min(count, static_cast<uint64_t>(std::numeric_limits<int64_t>::max())));
 }
 
 }  // namespace
@@ -279,51 +171,53 @@ int64_t CentsFromMicrodollars(int64_t microdollars) {
   return rest >= kPerCent / 2 ? cents + 1 : cents;
 }
 
-absl::StatusOr<HistoryWriter> HistoryWriter::Create(sqlite::Connection* database) {
-  HistoryWriter writer(database);
-  const std::pair<std::optional<Statement>*, std::string_view> statements[] = {
-      {&writer.start_session_,
-       "INSERT INTO sessions (rowid, id, name, description, context, persona_id, started_at, "
-       "ended_at) VALUES (?, ?, ?, ?, ?, ?, ?, NULL)"},
-      {&writer.update_session_,
-       "UPDATE sessions SET name = coalesce(?2, name), description = coalesce(?3, description), "
-       "context = coalesce(?4, context) WHERE id = ?1"},
-      {&writer.end_session_, "UPDATE sessions SET ended_at = ?2 WHERE id = ?1"},
-      // A row whose parent is missing (its record is in quarantine) must not
-      // come to be, since foreign keys are not enforced: hence the selects.
-      {&writer.create_operation_,
-       "INSERT INTO operations (rowid, id, session_id, type, input, status, created_at, "
-       "completed_at) SELECT ?1, ?2, id, ?4, ?5, 'pending', ?6, NULL FROM sessions WHERE id = ?3"},
-      {&writer.plan_operation_, "UPDATE operations SET plan = ?2 WHERE id = ?1"},
-      {&writer.start_operation_, "UPDATE operations SET status = 'running' WHERE id = ?1"},
-      {&writer.end_operation_,
-       "UPDATE operations SET status = ?2, output = ?3, error = ?4, duration_ms = ?5, "
-       "tokens_used = ?6, cost_cents = ?7, completed_at = ?8 WHERE id = ?1"},
-      {&writer.add_step_,
-       "INSERT INTO operation_steps (rowid, id, operation_id, step_number, type, tool_name, input, "
-       "status, created_at) SELECT ?1, ?2, id, ?4, ?5, ?6, ?7, 'pending', ?8 FROM operations "
-       "WHERE id = ?3"},
-      {&writer.start_step_, "UPDATE operation_steps SET status = 'running' WHERE id = ?1"},
-      {&writer.end_step_,
-       "UPDATE operation_steps SET status = ?2, output = ?3, duration_ms = ?4 WHERE id = ?1"},
-      {&writer.create_checkpoint_,
-       "INSERT INTO checkpoints (rowid, id, operation_id, step_id, name, state, created_at) "
-       "SELECT ?1, ?2, operation_id, id, ?5, ?6, ?7 FROM operation_steps "
-       "WHERE id = ?4 AND operation_id = ?3"},
-  };
-  for (const auto& [statement, sql] : statements) {
-    NIMBUS_ASSIGN_OR_RETURN(*statement, database->Prepare(sql));
-  }
+absl::StatusOr<std::unique_ptr<RowWriter>> HistoryWriter::Create(sqlite::Connection* database) {
+  std::unique_ptr<HistoryWriter> writer(new HistoryWriter(database));
+  NIMBUS_RETURN_IF_ERROR(writer->Prepare());
   return writer;
 }
 
-bool HistoryWriter::Applies(fb::Event type) {
-  return type >= fb::Event::SessionStarted && type <= fb::Event::CheckpointCreated;
+absl::Status HistoryWriter::Prepare() {
+  return PrepareAll(
+      database_,
+      {
+          {&start_session_,
+           "INSERT INTO sessions (rowid, id, name, description, context, persona_id, started_at, "
+           "ended_at) VALUES (?, ?, ?, ?, ?, ?, ?, NULL)"},
+          {&update_session_,
+           "UPDATE sessions SET name = coalesce(?2, name), description = coalesce(?3, "
+           "description), "
+           "context = coalesce(?4, context), persona_id = coalesce(?5, persona_id) WHERE id = ?1"},
+          {&end_session_, "UPDATE sessions SET ended_at = ?2 WHERE id = ?1"},
+          // A row whose parent is missing (its record is in quarantine) must not
+          // come to be, since foreign keys are not enforced: hence the selects.
+          {&create_operation_,
+           "INSERT INTO operations (rowid, id, session_id, type, input, status, created_at, "
+           "completed_at) SELECT ?1, ?2, id, ?4, ?5, 'pending', ?6, NULL FROM sessions WHERE id = "
+           "?3"},
+          {&plan_operation_, "UPDATE operations SET plan = ?2 WHERE id = ?1"},
+          {&start_operation_, "UPDATE operations SET status = 'running' WHERE id = ?1"},
+          {&end_operation_,
+           "UPDATE operations SET status = ?2, output = ?3, error = ?4, duration_ms = ?5, "
+           "tokens_used = ?6, cost_cents = ?7, completed_at = ?8 WHERE id = ?1"},
+          {&add_step_,
+           "INSERT INTO operation_steps (rowid, id, operation_id, step_number, type, tool_name, "
+           "input, "
+           "status, created_at) SELECT ?1, ?2, id, ?4, ?5, ?6, ?7, 'pending', ?8 FROM operations "
+           "WHERE id = ?3"},
+          {&start_step_, "UPDATE operation_steps SET status = 'running' WHERE id = ?1"},
+          {&end_step_,
+           "UPDATE operation_steps SET status = ?2, output = ?3, duration_ms = ?4 WHERE id = ?1"},
+          {&create_checkpoint_,
+           "INSERT INTO checkpoints (rowid, id, operation_id, step_id, name, state, created_at) "
+           "SELECT ?1, ?2, operation_id, id, ?5, ?6, ?7 FROM operation_steps "
+           "WHERE id = ?4 AND operation_id = ?3"},
+      });
 }
 
-bool HistoryWriter::NeedsBody(fb::Event type) {
+bool HistoryWriter::NeedsBody(fb::Event type) const {
   // The initial state of an operation is the journal's alone, and may be large.
-  return Applies(type) && type != fb::Event::OperationStarted;
+  return type != fb::Event::OperationStarted;
 }
 
 absl::Status HistoryWriter::Apply(const AppliedRecord& record) {
@@ -332,7 +226,7 @@ absl::Status HistoryWriter::Apply(const AppliedRecord& record) {
     case fb::Event::SessionStarted:
       return StartSession(record, *r.event_as_SessionStarted());
     case fb::Event::SessionUpdated:
-      return UpdateSession(record);
+      return UpdateSession(record, *r.event_as_SessionUpdated());
     case fb::Event::SessionEnded:
       return EndSession(record);
     case fb::Event::OperationCreated:
@@ -371,34 +265,29 @@ absl::Status HistoryWriter::Apply(const AppliedRecord& record) {
   }
 }
 
-absl::Status HistoryWriter::RequireChange(std::string_view what, const std::string& id) const {
-  if (database_->changes() > 0) return absl::OkStatus();
-  return Error(absl::StatusCode::kNotFound, "{} {} has no row", what, id);
-}
-
 absl::Status HistoryWriter::StartSession(const AppliedRecord& record,
                                          const fb::SessionStarted& event) {
   const fb::Body* body = record.body;
-  return start_session_->Run(static_cast<int64_t>(record.sequence()), StreamId(record),
-                             Text(body ? body->name() : nullptr),
+  return start_session_->Run(record.rowid(), StreamId(record), Text(body ? body->name() : nullptr),
                              Text(body ? body->description() : nullptr),
                              JsonOrEmptyObject(record, body ? body->context() : nullptr),
-                             Text(event.persona()), Time(record));
+                             PersonaRow(event.persona()), Time(record));
 }
 
-absl::Status HistoryWriter::UpdateSession(const AppliedRecord& record) {
+absl::Status HistoryWriter::UpdateSession(const AppliedRecord& record,
+                                          const fb::SessionUpdated& event) {
   const fb::Body* body = record.body;
   const std::string id = StreamId(record);
-  NIMBUS_RETURN_IF_ERROR(update_session_->Run(id, Text(body ? body->name() : nullptr),
-                                              Text(body ? body->description() : nullptr),
-                                              Text(body ? body->context() : nullptr)));
-  return RequireChange("session", id);
+  NIMBUS_RETURN_IF_ERROR(update_session_->Run(
+      id, Text(body ? body->name() : nullptr), Text(body ? body->description() : nullptr),
+      Text(body ? body->context() : nullptr), PersonaRow(event.persona())));
+  return RequireChange(*database_, "session", id);
 }
 
 absl::Status HistoryWriter::EndSession(const AppliedRecord& record) {
   const std::string id = StreamId(record);
   NIMBUS_RETURN_IF_ERROR(end_session_->Run(id, Time(record)));
-  return RequireChange("session", id);
+  return RequireChange(*database_, "session", id);
 }
 
 absl::Status HistoryWriter::CreateOperation(const AppliedRecord& record,
@@ -406,23 +295,23 @@ absl::Status HistoryWriter::CreateOperation(const AppliedRecord& record,
   const std::string session = IdText(*event.session());
   const std::string erased = ErasedMark(record.sequence());
   const auto input = JsonOrEmptyObject(record, record.body ? record.body->input() : nullptr);
-  NIMBUS_RETURN_IF_ERROR(create_operation_->Run(static_cast<int64_t>(record.sequence()),
-                                                StreamId(record), session, Text(event.type()),
-                                                input.value_or(erased), Time(record)));
-  return RequireChange("session", session);
+  NIMBUS_RETURN_IF_ERROR(create_operation_->Run(record.rowid(), StreamId(record), session,
+                                                Text(event.type()), input.value_or(erased),
+                                                Time(record)));
+  return RequireChange(*database_, "session", session);
 }
 
 absl::Status HistoryWriter::PlanOperation(const AppliedRecord& record) {
   const std::string id = StreamId(record);
   NIMBUS_RETURN_IF_ERROR(
       plan_operation_->Run(id, Text(record.body ? record.body->plan() : nullptr)));
-  return RequireChange("operation", id);
+  return RequireChange(*database_, "operation", id);
 }
 
 absl::Status HistoryWriter::StartOperation(const AppliedRecord& record) {
   const std::string id = StreamId(record);
   NIMBUS_RETURN_IF_ERROR(start_operation_->Run(id));
-  return RequireChange("operation", id);
+  return RequireChange(*database_, "operation", id);
 }
 
 absl::Status HistoryWriter::EndOperation(const AppliedRecord& record, std::string_view status,
@@ -433,23 +322,23 @@ absl::Status HistoryWriter::EndOperation(const AppliedRecord& record, std::strin
   NIMBUS_RETURN_IF_ERROR(end_operation_->Run(
       id, status, Text(body ? body->output() : nullptr), Text(body ? body->error() : nullptr),
       columns.duration_ms, columns.tokens_used, columns.cost_cents, Time(record)));
-  return RequireChange("operation", id);
+  return RequireChange(*database_, "operation", id);
 }
 
 absl::Status HistoryWriter::AddStep(const AppliedRecord& record, const fb::StepAdded& event) {
   const std::string operation = StreamId(record);
   NIMBUS_RETURN_IF_ERROR(add_step_->Run(
-      static_cast<int64_t>(record.sequence()), IdText(*event.step()), operation,
+      record.rowid(), IdText(*event.step()), operation,
       static_cast<int64_t>(record.view.envelope().ordinal()), StepTypeText(event.type()),
       Text(event.tool_name()),
       JsonOrEmptyObject(record, record.body ? record.body->input() : nullptr), Time(record)));
-  return RequireChange("operation", operation);
+  return RequireChange(*database_, "operation", operation);
 }
 
 absl::Status HistoryWriter::StartStep(const fb::Id& step) {
   const std::string id = IdText(step);
   NIMBUS_RETURN_IF_ERROR(start_step_->Run(id));
-  return RequireChange("step", id);
+  return RequireChange(*database_, "step", id);
 }
 
 absl::Status HistoryWriter::EndStep(const AppliedRecord& record, std::string_view status,
@@ -467,7 +356,7 @@ absl::Status HistoryWriter::EndStep(const AppliedRecord& record, std::string_vie
     output = error;
   }
   NIMBUS_RETURN_IF_ERROR(end_step_->Run(id, status, output, columns.duration_ms));
-  return RequireChange("step", id);
+  return RequireChange(*database_, "step", id);
 }
 
 absl::Status HistoryWriter::CreateCheckpoint(const AppliedRecord& record,
@@ -477,10 +366,10 @@ absl::Status HistoryWriter::CreateCheckpoint(const AppliedRecord& record,
   // Recorded without a state, it is JSON's null; erased, it says so.
   const std::string missing = record.erased ? ErasedMark(record.sequence()) : "null";
   NIMBUS_RETURN_IF_ERROR(create_checkpoint_->Run(
-      static_cast<int64_t>(record.sequence()), IdText(*event.checkpoint()), StreamId(record), step,
+      record.rowid(), IdText(*event.checkpoint()), StreamId(record), step,
       Text(body ? body->name() : nullptr), Text(body ? body->state() : nullptr).value_or(missing),
       Time(record)));
-  return RequireChange("step", step);
+  return RequireChange(*database_, "step", step);
 }
 
 absl::StatusOr<HistoryReader> HistoryReader::Create(sqlite::Connection* database) {
@@ -496,23 +385,23 @@ absl::StatusOr<HistoryReader> HistoryReader::Create(sqlite::Connection* database
       "ORDER BY created_at DESC, rowid DESC";
   const std::string of_status =
       "(?4 IS NULL OR rowid IN (SELECT rowid FROM operations WHERE status = ?4)) ";
-  const std::pair<std::optional<Statement>*, std::string> statements[] = {
-      {&reader.begin_, "BEGIN"},
-      {&reader.commit_, "COMMIT"},
-      {&reader.get_session_, sessions + "WHERE id = ?"},
-      {&reader.get_sessions_, sessions + "ORDER BY started_at DESC, rowid DESC LIMIT ? OFFSET ?"},
-      {&reader.get_operation_, operations + "WHERE id = ?2"},
-      {&reader.get_operations_, operations + page_begin +
-                                    "INDEXED BY idx_operations_created WHERE ?2 IS NULL AND " +
-                                    of_status + page_end},
-      {&reader.get_operations_of_session_,
-       operations + page_begin + "WHERE session_id = ?2 AND " + of_status + page_end},
-      {&reader.get_steps_, kSelectSteps},
-      {&reader.get_checkpoints_, kSelectCheckpoints},
-  };
-  for (const auto& [statement, sql] : statements) {
-    NIMBUS_ASSIGN_OR_RETURN(*statement, database->Prepare(sql));
-  }
+  NIMBUS_RETURN_IF_ERROR(PrepareAll(
+      database,
+      {
+          {&reader.begin_, "BEGIN"},
+          {&reader.commit_, "COMMIT"},
+          {&reader.get_session_, sessions + "WHERE id = ?"},
+          {&reader.get_sessions_,
+           sessions + "ORDER BY started_at DESC, rowid DESC LIMIT ? OFFSET ?"},
+          {&reader.get_operation_, operations + "WHERE id = ?2"},
+          {&reader.get_operations_, operations + page_begin +
+                                        "INDEXED BY idx_operations_created WHERE ?2 IS NULL AND " +
+                                        of_status + page_end},
+          {&reader.get_operations_of_session_,
+           operations + page_begin + "WHERE session_id = ?2 AND " + of_status + page_end},
+          {&reader.get_steps_, kSelectSteps},
+          {&reader.get_checkpoints_, kSelectCheckpoints},
+      }));
   return reader;
 }
 

@@ -1,12 +1,10 @@
 // The rows of sessions, operations, operation_steps and checkpoints: written
 // from events, and read back into structs. All SQL about these tables is in
 // history_rows.cc.
-//
-// A row's rowid is the sequence of the record that made it, so that rows of one
-// time have an order. Times come from the journal, never from SQLite's clock.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,46 +14,27 @@
 #include "nimbus/journal/reader.h"
 #include "nimbus/projections/history.h"
 #include "nimbus/schema/events_generated.h"
+#include "rows.h"
 #include "sqlite.h"
 
 namespace nimbus::projections {
 
-// The schema version whose tables these are.
-inline constexpr int kHistorySchemaVersion = 2;
-
 // Micro-dollars in cents, half a cent rounded up.
 int64_t CentsFromMicrodollars(int64_t microdollars);
 
-// A record with its body, as a row sees it.
-struct AppliedRecord {
-  const journal::RecordView& view;
-  const schema::fb::Body* body = nullptr;  // null: none recorded, or erased
-  bool erased = false;
-
-  uint64_t sequence() const { return view.sequence; }
-  const schema::fb::Record& record() const { return *view.record; }
-};
-
-// Event to row. Each event is one statement, so it is applied whole or not.
-class HistoryWriter {
+class HistoryWriter : public RowWriter {
  public:
-  static absl::StatusOr<HistoryWriter> Create(sqlite::Connection* database);
+  static absl::StatusOr<std::unique_ptr<RowWriter>> Create(sqlite::Connection* database);
 
-  // Whether events of this type change rows, and whether their body is needed
-  // for that.
-  static bool Applies(schema::fb::Event type);
-  static bool NeedsBody(schema::fb::Event type);
-
-  // Requires an event that applies. NotFound: the row it changes or refers to
-  // does not exist. OutOfRange: a number that SQLite can't hold. Else the error
-  // of SQLite.
-  absl::Status Apply(const AppliedRecord& record);
+  bool NeedsBody(schema::fb::Event type) const override;
+  absl::Status Apply(const AppliedRecord& record) override;
 
  private:
   explicit HistoryWriter(sqlite::Connection* database) : database_(database) {}
 
+  absl::Status Prepare();
   absl::Status StartSession(const AppliedRecord& record, const schema::fb::SessionStarted& event);
-  absl::Status UpdateSession(const AppliedRecord& record);
+  absl::Status UpdateSession(const AppliedRecord& record, const schema::fb::SessionUpdated& event);
   absl::Status EndSession(const AppliedRecord& record);
   absl::Status CreateOperation(const AppliedRecord& record,
                                const schema::fb::OperationCreated& event);
@@ -69,8 +48,6 @@ class HistoryWriter {
                        const schema::fb::Id& step, const schema::fb::Outcome* outcome);
   absl::Status CreateCheckpoint(const AppliedRecord& record,
                                 const schema::fb::CheckpointCreated& event);
-  // NotFound unless the statement just run touched a row.
-  absl::Status RequireChange(std::string_view what, const std::string& id) const;
 
   sqlite::Connection* database_;
   std::optional<sqlite::Statement> start_session_, update_session_, end_session_;
@@ -82,6 +59,8 @@ class HistoryWriter {
 // Row to struct.
 class HistoryReader {
  public:
+  static constexpr std::string_view kName = "history";
+  static constexpr int kSchemaVersion = 2;  // whose tables these are
   static absl::StatusOr<HistoryReader> Create(sqlite::Connection* database);
 
   absl::StatusOr<std::optional<Session>> GetSession(const schema::Uuid& id);

@@ -231,13 +231,24 @@ absl::Status Projector::Refresh() {
   return absl::OkStatus();
 }
 
+// Tables that are not there, since the views were migrated down, are not written to.
 absl::Status Projector::PrepareForVersion(int64_t version) {
-  if (version < kHistorySchemaVersion) {
-    history_.reset();  // migrated down: there is nothing to write to
-  } else if (!history_) {
-    NIMBUS_ASSIGN_OR_RETURN(history_, HistoryWriter::Create(database_));
+  for (size_t i = 0; i < writers_.size(); ++i) {
+    const Domain& domain = Domains()[i];
+    if (version < domain.schema_version) {
+      writers_[i].reset();
+    } else if (writers_[i] == nullptr) {
+      NIMBUS_ASSIGN_OR_RETURN(writers_[i], domain.create(database_));
+    }
   }
   return absl::OkStatus();
+}
+
+RowWriter* Projector::WriterOf(fb::Event type) const {
+  for (size_t i = 0; i < writers_.size(); ++i) {
+    if (type >= Domains()[i].first && type <= Domains()[i].last) return writers_[i].get();
+  }
+  return nullptr;
 }
 
 absl::Status Projector::LoadQuarantine() {
@@ -268,12 +279,13 @@ absl::Status Projector::Apply(const journal::RecordView& view) {
     ++bookmark_.unknown_events;
     return absl::OkStatus();
   }
-  if (!history_ || !HistoryWriter::Applies(type)) return absl::OkStatus();
+  RowWriter* const writer = WriterOf(type);
+  if (writer == nullptr) return absl::OkStatus();
   if (!quarantined_streams_.empty() && quarantined_streams_.contains(StreamName(view.envelope()))) {
     return Quarantine(view, "an earlier record of this entity could not be applied");
   }
   AppliedRecord record{.view = view};
-  if (view.envelope().body_size() > 0 && HistoryWriter::NeedsBody(type)) {
+  if (view.envelope().body_size() > 0 && writer->NeedsBody(type)) {
     absl::StatusOr<const fb::Body*> body = reader_.Body(view);
     if (body.ok()) {
       record.body = *body;
@@ -285,7 +297,7 @@ absl::Status Projector::Apply(const journal::RecordView& view) {
       return std::move(body).status();
     }
   }
-  const absl::Status applied = history_->Apply(record);
+  const absl::Status applied = writer->Apply(record);
   if (IsFaultOfRecord(applied)) return Quarantine(view, applied.ToString());
   return applied;
 }

@@ -17,20 +17,22 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "history_rows.h"
+#include "domains.h"
 #include "nimbus/journal/journal.h"
 #include "nimbus/journal/reader.h"
 #include "nimbus/projections/database.h"
+#include "rows.h"
 #include "sqlite.h"
 
 namespace nimbus::projections {
 
 // Of the way events become rows. Raise it with any change to what is written:
 // views made by another version are rebuilt at open.
-inline constexpr int kProjectorVersion = 1;
+inline constexpr int kProjectorVersion = 2;
 
 struct Bookmark {
   std::string journal_id;
@@ -79,7 +81,7 @@ class Projector {
 
  private:
   Projector(sqlite::Connection* database, const journal::Journal* journal)
-      : database_(database), journal_(journal), reader_(*journal) {}
+      : database_(database), journal_(journal), reader_(*journal), writers_(Domains().size()) {}
 
   absl::StatusOr<uint64_t> ProjectInTransaction(const BatchLimits& limits);
   absl::Status Refresh();
@@ -87,6 +89,7 @@ class Projector {
   absl::Status LoadQuarantine();
   absl::Status SaveBookmark();
   absl::Status Apply(const journal::RecordView& view);
+  RowWriter* WriterOf(schema::fb::Event type) const;
   absl::Status Quarantine(const journal::RecordView& view, std::string_view reason);
 
   sqlite::Connection* const database_;
@@ -101,7 +104,7 @@ class Projector {
   int schema_version_now_ = 0;
   uint64_t quarantined_ = 0;
   std::set<std::string, std::less<>> quarantined_streams_;
-  std::optional<HistoryWriter> history_;  // while its tables exist
+  std::vector<std::unique_ptr<RowWriter>> writers_;  // of Domains(); null without their tables
 };
 
 }  // namespace nimbus::projections

@@ -6,6 +6,7 @@
 #include <iostream>
 #include <memory>
 
+#include "nimbus/projections/builtins.h"
 #include "nimbus/schema/status.h"
 #include "tools/cli/progress.h"
 #include "tools/cli/show.h"
@@ -91,6 +92,7 @@ absl::StatusOr<int> Import(const cli::CommandLine& line, const ImportCommand& co
   // An import waits for no one: what a higher level saves, it saves for good.
   NIMBUS_ASSIGN_OR_RETURN(const auto journal,
                           journal::Journal::Open(store, {.compression_level = kCompressionLevel}));
+  NIMBUS_RETURN_IF_ERROR(projections::AppendBuiltins(journal.get()));
   absl::Status first_error;
   Json::Array reports;
   for (const std::string& file : command.files) {

@@ -2,6 +2,7 @@
 
 #include <iostream>
 
+#include "nimbus/projections/builtins.h"
 #include "nimbus/schema/status.h"
 #include "tools/cli/show.h"
 #include "tools/nimbus/commands.h"
@@ -18,6 +19,7 @@ absl::StatusOr<int> Init(const cli::CommandLine& line) {
   std::unique_ptr<journal::Journal> created;
   if (made) {
     NIMBUS_ASSIGN_OR_RETURN(created, journal::Journal::Open(path, {}));
+    NIMBUS_RETURN_IF_ERROR(projections::AppendBuiltins(created.get()));
   }
   const schema::Uuid& id = made ? created->id() : (*existing)->id();
   if (line.json) {

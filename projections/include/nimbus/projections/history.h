@@ -51,7 +51,7 @@ struct Written {
 struct NewSession {
   std::string name, description;
   std::string context;  // JSON; {} when unset
-  std::string persona;
+  std::string persona;  // row id; must be active
   std::optional<schema::Uuid> id;
 };
 
@@ -59,6 +59,7 @@ struct NewSession {
 struct SessionChange {
   std::string name, description;
   std::string context;  // JSON
+  std::string persona;  // row id; must be active
 };
 
 struct NewOperation {
@@ -200,7 +201,7 @@ class History {
       const schema::Uuid& operation, bool with_states = true);
 
  private:
-  class Connection;
+  class Rows;
 
   absl::StatusOr<Written> Append(const schema::Uuid& id, const std::vector<schema::Event>& events);
   absl::StatusOr<Written> Append(const schema::Uuid& id, const schema::Event& event);
@@ -209,7 +210,7 @@ class History {
   absl::StatusOr<Written> EndStep(const schema::Uuid& step, const Result& result);
 
   journal::Journal* const journal_;
-  const std::unique_ptr<Connection> connection_;
+  const std::unique_ptr<Rows> rows_;
 };
 
 // The spec's words: 'pending', 'running', 'completed', 'failed', 'cancelled'.
