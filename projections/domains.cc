@@ -1,6 +1,8 @@
 #include "domains.h"
 
+#include "credential_rows.h"
 #include "history_rows.h"
+#include "lineage_rows.h"
 
 namespace nimbus::projections {
 namespace {
@@ -9,6 +11,10 @@ using schema::fb::Event;
 
 constexpr Domain kDomains[] = {
     {2, Event::SessionStarted, Event::CheckpointCreated, &HistoryWriter::Create},
+    {1, Event::CredentialStored, Event::CredentialRemoved, &CredentialWriter::Create},
+    {6, Event::CredentialProfileSaved, Event::CredentialProfileDeleted,
+     &CredentialProfileWriter::Create},
+    {7, Event::OperationForked, Event::OperationReplayed, &LineageWriter::Create},
 };
 
 }  // namespace

@@ -69,6 +69,17 @@ absl::StatusOr<FileLock> FileLock::Take(const std::string& path) {
   return lock;
 }
 
+absl::StatusOr<std::optional<FileLock>> FileLock::TryTake(const std::string& path) {
+  const int descriptor = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (descriptor < 0) return SystemError(errno, "opening", path);
+  FileLock lock(descriptor);
+  while (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) return std::nullopt;
+    if (errno != EINTR) return SystemError(errno, "locking", path);
+  }
+  return lock;
+}
+
 FileLock::~FileLock() {
   if (descriptor_ >= 0) close(descriptor_);  // which also unlocks
 }
@@ -79,6 +90,12 @@ std::string Generations::PathOf(uint64_t number) const {
 
 absl::StatusOr<FileLock> Generations::Lock() const {
   return FileLock::Take(store_ + "/views.lock");
+}
+
+std::string Generations::BuildingPath() const { return store_ + "/views.build"; }
+
+absl::StatusOr<FileLock> Generations::LockBuilding() const {
+  return FileLock::Take(BuildingPath());
 }
 
 absl::StatusOr<std::optional<Generation>> Generations::Live() const {
@@ -137,15 +154,28 @@ absl::Status Generations::MakeLive(const Generation& generation) const {
   return SyncDirectory(store_);
 }
 
-absl::Status Generations::RemoveBefore(const Generation& live) const {
+absl::Status Generations::Remove(uint64_t first, uint64_t end) const {
   NIMBUS_ASSIGN_OR_RETURN(const std::vector<std::string> names, FileNames());
   for (const std::string& name : names) {
     const std::optional<uint64_t> number = NumberOf(name);
-    if (!number || *number >= live.number) continue;
+    if (!number || *number < first || *number >= end) continue;
     const std::string path = fmt::format("{}/{}", store_, name);
     if (unlink(path.c_str()) != 0 && errno != ENOENT) return SystemError(errno, "removing", path);
   }
   return absl::OkStatus();
+}
+
+absl::Status Generations::RemoveBefore(const Generation& live) const {
+  return Remove(0, live.number);
+}
+
+absl::Status Generations::RemoveAbandoned() const {
+  NIMBUS_ASSIGN_OR_RETURN(const std::optional<FileLock> building,
+                          FileLock::TryTake(BuildingPath()));
+  if (!building) return absl::OkStatus();
+  NIMBUS_ASSIGN_OR_RETURN(const FileLock lock, Lock());
+  NIMBUS_ASSIGN_OR_RETURN(const std::optional<Generation> live, Live());
+  return live ? Remove(live->number + 1, UINT64_MAX) : absl::OkStatus();
 }
 
 }  // namespace nimbus::projections

@@ -33,6 +33,8 @@ class FileLock {
  public:
   // Waits for it. PermissionDenied when the file can't be written.
   static absl::StatusOr<FileLock> Take(const std::string& path);
+  // nullopt when somebody else holds it.
+  static absl::StatusOr<std::optional<FileLock>> TryTake(const std::string& path);
   ~FileLock();
   FileLock(FileLock&& other) noexcept : descriptor_(other.descriptor_) { other.descriptor_ = -1; }
   FileLock& operator=(FileLock&&) = delete;
@@ -50,6 +52,10 @@ class Generations {
   // To be held from looking at the live generation to making another one live.
   absl::StatusOr<FileLock> Lock() const;
 
+  // To be held, taken before Lock, by whoever fills a generation that is not live: one
+  // at a time, so that a generation nobody fills is known to be abandoned.
+  absl::StatusOr<FileLock> LockBuilding() const;
+
   // What views.db links to; nullopt when there is no link or no such file.
   // FailedPrecondition when views.db is something else than our link.
   absl::StatusOr<std::optional<Generation>> Live() const;
@@ -63,9 +69,16 @@ class Generations {
   // Removes the files of generations older than `live`.
   absl::Status RemoveBefore(const Generation& live) const;
 
+  // Removes the files of generations newer than the live one, unless somebody fills
+  // one: whoever did was killed.
+  absl::Status RemoveAbandoned() const;
+
  private:
   std::string PathOf(uint64_t number) const;
+  std::string BuildingPath() const;
   absl::StatusOr<std::vector<std::string>> FileNames() const;
+  // The files of the generations from `first` up to, not including, `end`.
+  absl::Status Remove(uint64_t first, uint64_t end) const;
 
   const std::string store_;
 };

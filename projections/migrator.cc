@@ -19,6 +19,13 @@ constexpr char kMigrationsTable[] = R"(
     applied_at DATETIME DEFAULT CURRENT_TIMESTAMP
   ))";
 
+absl::Status CheckVersion(int version) {
+  if (version >= 0 && version <= LatestMigration()) return absl::OkStatus();
+  return Error(absl::StatusCode::kInvalidArgument,
+               "there is no schema version {}; this Nimbus knows 0 to {}", version,
+               LatestMigration());
+}
+
 absl::Status Record(Connection* database, const Migration& migration) {
   NIMBUS_ASSIGN_OR_RETURN(
       Statement insert, database->Prepare("INSERT INTO migrations (version, name) VALUES (?, ?)"));
@@ -85,16 +92,35 @@ absl::StatusOr<int> CurrentVersion(Connection* database) {
 }
 
 absl::Status Migrate(Connection* database, int target) {
-  if (target < 0 || target > LatestMigration()) {
-    return Error(absl::StatusCode::kInvalidArgument,
-                 "there is no schema version {}; this Nimbus knows 0 to {}", target,
-                 LatestMigration());
-  }
+  NIMBUS_RETURN_IF_ERROR(CheckVersion(target));
   NIMBUS_RETURN_IF_ERROR(database->Execute("PRAGMA foreign_keys = OFF"));
   for (bool moved = true; moved;) {
     NIMBUS_ASSIGN_OR_RETURN(moved, MigrateOneStep(database, target));
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> PrintMigration(int from, int to) {
+  NIMBUS_RETURN_IF_ERROR(CheckVersion(from));
+  NIMBUS_RETURN_IF_ERROR(CheckVersion(to));
+  const std::span<const Migration> all = Migrations();
+  std::string script = "PRAGMA foreign_keys = OFF;\n";
+  if (from == 0) {
+    script += fmt::format("{};\n", std::string_view(kMigrationsTable).substr(1));
+  }
+  for (int version = from; version != to;) {
+    const bool up = to > version;
+    const Migration& migration = all[static_cast<size_t>(up ? version : version - 1)];
+    script +=
+        fmt::format("\n-- {} version {}: {}\nBEGIN IMMEDIATE;\n{}", up ? "up to" : "down from",
+                    migration.version, migration.name, up ? migration.up : migration.down);
+    script += up ? fmt::format("INSERT INTO migrations (version, name) VALUES ({}, '{}');\n",
+                               migration.version, migration.name)
+                 : fmt::format("DELETE FROM migrations WHERE version = {};\n", migration.version);
+    script += "COMMIT;\n";
+    version += up ? 1 : -1;
+  }
+  return script;
 }
 
 absl::Status CheckForeignKeys(Connection* database) {

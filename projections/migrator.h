@@ -7,6 +7,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
@@ -37,6 +38,11 @@ absl::StatusOr<int> CurrentVersion(sqlite::Connection* database);
 // does not exist; FailedPrecondition as CurrentVersion, or when the rows left
 // would refer to rows that do not exist.
 absl::Status Migrate(sqlite::Connection* database, int target);
+
+// The SQL that Migrate would run to go from one version to another, as one script for
+// sqlite3. It makes and drops tables; rows are the journal's to fill in. InvalidArgument
+// for a version that does not exist.
+absl::StatusOr<std::string> PrintMigration(int from, int to);
 
 // FailedPrecondition when a row refers to a missing row of a table that exists.
 absl::Status CheckForeignKeys(sqlite::Connection* database);

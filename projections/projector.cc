@@ -195,6 +195,7 @@ absl::StatusOr<uint64_t> Projector::ProjectInTransaction(const BatchLimits& limi
   if (reader_.position() != bookmark_.watermark) reader_.Seek(bookmark_.watermark);
   uint64_t applied = 0;
   for (size_t bytes = 0; applied < limits.records_max && bytes < limits.bytes_max; ++applied) {
+    if (bookmark_.watermark >= limits.end) break;
     NIMBUS_ASSIGN_OR_RETURN(const journal::RecordView* view, reader_.Next());
     if (view == nullptr) break;
     NIMBUS_CHECK(view->sequence == bookmark_.watermark);

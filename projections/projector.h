@@ -60,6 +60,7 @@ absl::StatusOr<std::string> WhyNotOf(sqlite::Connection* database, const journal
 struct BatchLimits {
   size_t records_max = 4096;
   size_t bytes_max = 8u << 20;  // of records and bodies; passed by at most one record
+  uint64_t end = UINT64_MAX;    // records from this sequence on are left for later
 };
 
 class Projector {
@@ -69,7 +70,7 @@ class Projector {
                                                            const journal::Journal* journal);
 
   // Applies what the journal holds beyond the watermark, within the limits, and
-  // returns how many records that was: 0 at the journal's end. After an error
+  // returns how many records that was: 0 at the journal's end, or at `end`. After an error
   // nothing of the batch was applied, and it may be called again.
   absl::StatusOr<uint64_t> ProjectBatch(const BatchLimits& limits);
 

@@ -15,7 +15,6 @@ namespace {
 using schema::Error;
 using sqlite::Connection;
 
-constexpr int kPageBytes = 16384;      // most rows with their bodies fit one page
 constexpr int kProjectorBusyMs = 100;  // short, so that closing is quick
 constexpr int64_t kRetryWaitMinMs = 10;
 constexpr int64_t kIdleWaitMs = 1000;  // between looks at whether the files were replaced
@@ -32,10 +31,6 @@ absl::Status PrepareForWriting(Connection* database) {
 
 bool IsDamage(const absl::Status& status) {
   return status.code() == absl::StatusCode::kDataLoss && sqlite::IsSqliteError(status);
-}
-
-void RemoveFiles(const Generation& files) {
-  for (const char* suffix : {"", "-wal", "-shm"}) unlink((files.path + suffix).c_str());
 }
 
 int64_t NowMs() {
@@ -177,7 +172,7 @@ absl::Status Views::ProjectAll() {
   if (more || swept_) return absl::OkStatus();
   NIMBUS_RETURN_IF_ERROR(generations_.RemoveBefore(live_->files));
   swept_ = true;
-  return absl::OkStatus();
+  return generations_.RemoveAbandoned();
 }
 
 // Follows the link to another generation, and makes a new one if the file was
@@ -338,86 +333,6 @@ absl::StatusOr<ReadConnection> Views::OpenReader() const {
 absl::StatusOr<bool> Views::IsLive(const Generation& files) const {
   NIMBUS_ASSIGN_OR_RETURN(const std::optional<Generation> live, generations_.Live());
   return live && *live == files;
-}
-
-absl::Status Views::Migrate(int version) {
-  if (version < 0 || version > LatestMigration()) {
-    return Error(absl::StatusCode::kInvalidArgument,
-                 "there is no schema version {}; this Nimbus knows 0 to {}", version,
-                 LatestMigration());
-  }
-  if (!projecting_) {
-    return Error(absl::StatusCode::kFailedPrecondition, "this process can't write the views");
-  }
-  NIMBUS_ASSIGN_OR_RETURN(const bool above, MigrateDown(version));
-  return above ? BuildAndSwitch(version) : absl::OkStatus();
-}
-
-// Whether `version` is above the live generation's; else that is at it now.
-absl::StatusOr<bool> Views::MigrateDown(int version) {
-  NIMBUS_ASSIGN_OR_RETURN(const FileLock lock, generations_.Lock());
-  NIMBUS_ASSIGN_OR_RETURN(const std::optional<Generation> live, generations_.Live());
-  if (!live) return true;
-  NIMBUS_ASSIGN_OR_RETURN(Connection database,
-                          Connection::Open(live->path, {.mode = Connection::Mode::kReadWrite,
-                                                        .busy_timeout_ms = 10'000}));
-  NIMBUS_ASSIGN_OR_RETURN(const int current, CurrentVersion(&database));
-  if (version > current) return true;
-  NIMBUS_RETURN_IF_ERROR(projections::Migrate(&database, version));
-  return false;
-}
-
-absl::Status Views::Rebuild() {
-  if (!projecting_) {
-    return Error(absl::StatusCode::kFailedPrecondition, "this process can't write the views");
-  }
-  NIMBUS_ASSIGN_OR_RETURN(ReadConnection reader, OpenReader());
-  NIMBUS_ASSIGN_OR_RETURN(const int version, CurrentVersion(&reader.database));
-  return BuildAndSwitch(version);
-}
-
-absl::Status Views::BuildAndSwitch(int version) {
-  std::optional<OpenGeneration> fresh;
-  {
-    NIMBUS_ASSIGN_OR_RETURN(const FileLock lock, generations_.Lock());
-    NIMBUS_ASSIGN_OR_RETURN(fresh, MakeGeneration(version));
-  }
-  const absl::Status built = FillAndSwitch(&*fresh);
-  if (!built.ok()) {
-    const Generation files = fresh->files;
-    fresh.reset();
-    RemoveFiles(files);
-  }
-  journal_->Wake();  // the follower sees that the link has changed
-  return built;
-}
-
-absl::Status Views::FillAndSwitch(OpenGeneration* fresh) {
-  NIMBUS_RETURN_IF_ERROR(Fill(fresh));
-  // Once more while the follower stands still, so that what WaitFor has promised
-  // of the old generation holds for the new one.
-  absl::MutexLock batch_lock(&batch_mu_);
-  NIMBUS_ASSIGN_OR_RETURN(const FileLock lock, generations_.Lock());
-  NIMBUS_RETURN_IF_ERROR(Fill(fresh));
-  NIMBUS_ASSIGN_OR_RETURN(const std::optional<Generation> live, generations_.Live());
-  if (live && live->number > fresh->files.number) {
-    return Error(absl::StatusCode::kAborted, "another process has rebuilt the views meanwhile");
-  }
-  return generations_.MakeLive(fresh->files);
-}
-
-absl::Status Views::Fill(OpenGeneration* fresh) {
-  const BatchLimits limits{.records_max = options_.batch_records_max,
-                           .bytes_max = options_.batch_bytes_max};
-  for (;;) {
-    if (Stopping()) return Error(absl::StatusCode::kCancelled, "the store is being closed");
-    NIMBUS_ASSIGN_OR_RETURN(const uint64_t applied, fresh->projector->ProjectBatch(limits));
-    if (applied == 0) return absl::OkStatus();
-    if (fresh->database->wal_pages() * kPageBytes < static_cast<int64_t>(options_.wal_bytes_max)) {
-      continue;
-    }
-    NIMBUS_RETURN_IF_ERROR(fresh->database->Execute("PRAGMA wal_checkpoint(PASSIVE)"));
-  }
 }
 
 }  // namespace nimbus::projections
