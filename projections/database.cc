@@ -31,15 +31,7 @@ absl::Status Database::WaitFor(uint64_t sequence, int64_t timeout_ms) {
   return views_->WaitFor(sequence, timeout_ms);
 }
 
-absl::Status Database::CatchUp(int64_t timeout_ms) {
-  NIMBUS_ASSIGN_OR_RETURN(const uint64_t size, journal_->Size());
-  if (size == 0) return absl::OkStatus();
-  const absl::Status caught_up = views_->WaitFor(size - 1, timeout_ms);
-  // That the last record is in quarantine is no reason not to read the others.
-  if (!absl::IsFailedPrecondition(caught_up)) return caught_up;
-  NIMBUS_ASSIGN_OR_RETURN(const ViewsStatus status, views_->GetStatus());
-  return status.watermark >= size ? absl::OkStatus() : caught_up;
-}
+absl::Status Database::CatchUp(int64_t timeout_ms) { return views_->CatchUp(timeout_ms); }
 
 absl::StatusOr<ViewsStatus> Database::GetViewsStatus() { return views_->GetStatus(); }
 

@@ -215,6 +215,10 @@ bool Statement::Bind(int index, int64_t value) {
   return sqlite3_bind_int64(statement_.get(), index, value) == SQLITE_OK;
 }
 
+bool Statement::Bind(int index, double value) {
+  return sqlite3_bind_double(statement_.get(), index, value) == SQLITE_OK;
+}
+
 bool Statement::Bind(int index, std::string_view value) {
   const char* text = value.data() == nullptr ? "" : value.data();  // a null pointer would be NULL
   return sqlite3_bind_text64(statement_.get(), index, text, value.size(), SQLITE_STATIC,

@@ -87,6 +87,7 @@ class Statement {
   bool Bind(int index, std::nullptr_t);
   bool Bind(int index, int value) { return Bind(index, static_cast<int64_t>(value)); }
   bool Bind(int index, int64_t value);
+  bool Bind(int index, double value);
   bool Bind(int index, std::string_view value);
   bool Bind(int index, const char* value) { return Bind(index, std::string_view(value)); }
   bool Bind(int index, const std::string& value) { return Bind(index, std::string_view(value)); }

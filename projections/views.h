@@ -18,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "generations.h"
+#include "layout.h"
 #include "nimbus/journal/journal.h"
 #include "nimbus/projections/database.h"
 #include "projector.h"
@@ -63,13 +64,15 @@ class Views {
   // `journal` outlives the views. Starts the follower unless told not to, or
   // the files can't be written.
   static absl::StatusOr<std::unique_ptr<Views>> Open(journal::Journal* journal,
-                                                     const ViewsOptions& options);
+                                                     const ViewsOptions& options,
+                                                     const Layout& layout = ViewsLayout());
   ~Views();
   Views(const Views&) = delete;
   Views& operator=(const Views&) = delete;
 
   // As Database documents them.
   absl::Status WaitFor(uint64_t sequence, int64_t timeout_ms) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status CatchUp(int64_t timeout_ms) ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<ViewsStatus> GetStatus() ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<std::vector<Quarantined>> GetQuarantine(uint64_t limit) const;
   absl::StatusOr<MigrateReport> Migrate(int version, const MigrateOptions& options);
@@ -82,11 +85,14 @@ class Views {
 
   // NotFound when there are no views (they are not projected, or deleted).
   absl::StatusOr<ReadConnection> OpenReader() const;
+  absl::StatusOr<int> VersionOf(sqlite::Connection* database) const {
+    return CurrentVersion(database, layout_.migrations);
+  }
   // Whether `files` are still the live generation.
   absl::StatusOr<bool> IsLive(const Generation& files) const;
 
  private:
-  Views(journal::Journal* journal, const ViewsOptions& options);
+  Views(journal::Journal* journal, const ViewsOptions& options, const Layout& layout);
 
   // The live generation, made anew when it is missing or not this journal's.
   absl::StatusOr<OpenGeneration> OpenLive() ABSL_LOCKS_EXCLUDED(mu_);
@@ -123,6 +129,7 @@ class Views {
   // Constant after construction.
   journal::Journal* const journal_;
   const ViewsOptions options_;
+  const Layout& layout_;
   const Generations generations_;
   bool projecting_ = false;
 

@@ -50,7 +50,7 @@ absl::Status Views::RequireWriting() const {
 
 absl::StatusOr<int> Views::LiveVersion() const {
   NIMBUS_ASSIGN_OR_RETURN(ReadConnection reader, OpenReader());
-  return CurrentVersion(&reader.database);
+  return VersionOf(&reader.database);
 }
 
 absl::StatusOr<Aside> Views::MakeAside(int version) {
@@ -67,8 +67,8 @@ absl::StatusOr<std::optional<TableDifference>> Views::CompareWithLive(OpenGenera
   NIMBUS_ASSIGN_OR_RETURN(uint64_t watermark, WatermarkOf(&live.database));
   NIMBUS_RETURN_IF_ERROR(Fill(fresh, watermark));
   NIMBUS_ASSIGN_OR_RETURN(const sqlite::Snapshot snapshot, sqlite::Snapshot::Begin(&live.database));
-  NIMBUS_ASSIGN_OR_RETURN(const int version, CurrentVersion(&live.database));
-  NIMBUS_ASSIGN_OR_RETURN(const int fresh_version, CurrentVersion(fresh->database.get()));
+  NIMBUS_ASSIGN_OR_RETURN(const int version, VersionOf(&live.database));
+  NIMBUS_ASSIGN_OR_RETURN(const int fresh_version, VersionOf(fresh->database.get()));
   if (!common_only && version != fresh_version) {
     return Error(Code::kAborted, "another process has migrated the views to version {} meanwhile",
                  version);
@@ -163,9 +163,9 @@ absl::Status Views::DropTables(int version) {
   NIMBUS_ASSIGN_OR_RETURN(Connection database,
                           Connection::Open(live->path, {.mode = Connection::Mode::kReadWrite,
                                                         .busy_timeout_ms = kMigratorBusyMs}));
-  NIMBUS_ASSIGN_OR_RETURN(const int current, CurrentVersion(&database));
+  NIMBUS_ASSIGN_OR_RETURN(const int current, VersionOf(&database));
   if (version >= current) return absl::OkStatus();
-  return projections::Migrate(&database, version);
+  return projections::Migrate(&database, version, layout_.migrations);
 }
 
 absl::StatusOr<RebuildReport> Views::Rebuild() {

@@ -94,7 +94,7 @@ absl::StatusOr<ViewsReport> Views::Inspect(const InspectOptions& options) {
   }
   report.file_bytes = SizeOf(reader.files.path);
   report.log_bytes = SizeOf(reader.files.path + "-wal");
-  NIMBUS_ASSIGN_OR_RETURN(report.stale, WhyNotOf(&reader.database, *journal_));
+  NIMBUS_ASSIGN_OR_RETURN(report.stale, WhyNotOf(&reader.database, *journal_, layout_));
   NIMBUS_ASSIGN_OR_RETURN(report.records, journal_->Size());
   return report;
 }

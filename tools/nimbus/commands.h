@@ -13,6 +13,8 @@ void AddImportCommand(CLI::App* app, cli::CommandLine* line);
 void AddExportCommand(CLI::App* app, cli::CommandLine* line);
 void AddHistoryCommands(CLI::App* app, cli::CommandLine* line);
 void AddJournalCommands(CLI::App* app, cli::CommandLine* line);
+// Below `nimbus history`.
+void AddHistorySearchCommand(CLI::App* history, cli::CommandLine* line);
 // Below `nimbus journal`.
 void AddJournalBackupCommands(CLI::App* journal, cli::CommandLine* line);
 void AddJournalCompactCommands(CLI::App* journal, cli::CommandLine* line);
