@@ -156,8 +156,7 @@ absl::Status Packing::CloseFrame() {
   frame_.reset();
   if (bodies_.has_value()) {
     ClosePack();
-    const Bytes bodies = bodies_->Finish();
-    frame.bytes.insert(frame.bytes.end(), bodies.begin(), bodies.end());
+    bodies_->AppendTo(&frame.bytes);
     bodies_.reset();
   }
   return txn_.Put(environment_.tables().frames, KeyOf(key), frame.bytes);

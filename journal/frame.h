@@ -61,7 +61,7 @@ class FrameBuilder {
 
  private:
   Bytes Plain() const;
-  Finished Assemble(const Bytes& plain, const Bytes& compressed) const;
+  Finished Seal(Bytes bytes, uint16_t flags, size_t plain_bytes) const;
 
   FrameHeader header_{};
   std::vector<uint32_t> lengths_;
