@@ -26,6 +26,28 @@ constexpr uint8_t kChunkedFlag = 0x80;  // in the codec byte
 
 size_t Padded(size_t bytes) { return (bytes + 7) & ~size_t{7}; }
 
+// What zstd wants to write to is larger than what it writes, and is kept by the
+// thread unless it is very large.
+class Room {
+ public:
+  explicit Room(size_t bytes_min) {
+    if (Kept().size() < bytes_min) Kept().resize(bytes_min);
+  }
+  ~Room() {
+    constexpr size_t kKeptBytesMax = 256 * 1024;
+    if (Kept().size() > kKeptBytesMax) Bytes().swap(Kept());
+  }
+  Room(const Room&) = delete;
+  Room& operator=(const Room&) = delete;
+  Bytes& bytes() { return Kept(); }
+
+ private:
+  static Bytes& Kept() {
+    thread_local Bytes kept;
+    return kept;
+  }
+};
+
 void SetParameter(ZSTD_CCtx* context, ZSTD_cParameter parameter, int value) {
   NIMBUS_CHECK(!ZSTD_isError(ZSTD_CCtx_setParameter(context, parameter, value)));
 }
@@ -82,13 +104,13 @@ Encoded EncodeStored(std::span<const uint8_t> plain, std::span<const uint8_t> ba
     if (!base.empty()) {
       NIMBUS_CHECK(!ZSTD_isError(ZSTD_CCtx_refPrefix(context, base.data(), base.size())));
     }
-    Encoded zstd{.codec = Codec::kZstd, .bytes = Bytes(ZSTD_compressBound(plain.size()))};
-    const size_t size =
-        ZSTD_compress2(context, zstd.bytes.data(), zstd.bytes.size(), plain.data(), plain.size());
+    Room room(ZSTD_compressBound(plain.size()));
+    Bytes& out = room.bytes();
+    const size_t size = ZSTD_compress2(context, out.data(), out.size(), plain.data(), plain.size());
     NIMBUS_CHECK(!ZSTD_isError(size));
     if (size < plain.size()) {
-      zstd.bytes.resize(size);
-      return zstd;
+      const auto end = out.begin() + static_cast<ptrdiff_t>(size);
+      return {.codec = Codec::kZstd, .bytes = Bytes(out.begin(), end)};
     }
   }
   raw.bytes.assign(plain.begin(), plain.end());
