@@ -90,6 +90,15 @@ absl::Status Wal::OpenFile() {
   return absl::OkStatus();
 }
 
+absl::Status Wal::CheckLength() const {
+  struct stat info;
+  if (file_ < 0) return absl::OkStatus();
+  if (fstat(file_, &info) != 0) return StatusOfErrno(errno, path_);
+  if (static_cast<uint64_t>(info.st_size) == kWalBytes) return absl::OkStatus();
+  return Error(Code::kDataLoss, "{}: the log is {} bytes long, not {}", path_, info.st_size,
+               kWalBytes);
+}
+
 absl::Status Wal::Create() {
   const schema::MutexLock lock(&mu_);
   NIMBUS_RETURN_IF_ERROR(OpenFile());
@@ -204,6 +213,12 @@ WalOverlay Wal::WholeOverlay() const {
   return {older_, older_->size(), newer_, newer_->size(), UINT64_MAX, 0};
 }
 
+bool Wal::IsAnothers(std::span<const uint8_t> half) const {
+  WalEntryHeader header;
+  return TakeFixed(&half, &header) && header.magic == kWalEntryMagic &&
+         header.journal != journal_.bytes;
+}
+
 // The entries from the beginning of a half on, each linked to the one before.
 Wal::Chain Wal::ReadChain(const Bytes& half) const {
   Chain chain;
@@ -282,12 +297,16 @@ absl::Status Wal::SynchronizeLocked(const WalLink& lmdb_end) {
   tail_.known = false;
   uint64_t durable = state_ == nullptr ? 0 : state_->durable();
   NIMBUS_RETURN_IF_ERROR(OpenFile());
+  NIMBUS_RETURN_IF_ERROR(CheckLength());
   std::array<Bytes, 2> halves;
   std::array<Chain, 2> chains;
   std::array<std::span<const uint8_t>, 2> rests;
   for (size_t half = 0; half < 2 && file_ >= 0; ++half) {
     const off_t place = PlaceOf(static_cast<int>(half), 0);
     NIMBUS_ASSIGN_OR_RETURN(halves[half], ReadAt(file_, place, kWalHalfBytes, path_));
+    if (IsAnothers(halves[half])) {
+      return Error(Code::kDataLoss, "{}: the log of another journal", path_);
+    }
     chains[half] = ReadChain(halves[half]);
     rests[half] = std::span<const uint8_t>(halves[half]).subspan(chains[half].bytes);
     durable = std::max(durable, chains[half].durable_before);

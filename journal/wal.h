@@ -103,6 +103,7 @@ class Wal {
       : path_(std::move(path)), journal_(journal), read_only_(read_only) {}
 
   absl::Status OpenFile() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status CheckLength() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   uint64_t DurableLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Takes entries from the tail on, as long as the log ends before `up_to`.
   absl::Status ReadOn(uint64_t up_to) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -111,6 +112,8 @@ class Wal {
   void Accept(std::unique_ptr<const WalEntry> entry, int half, size_t offset)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Forget() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // A half begins with an entry of this journal, or with zeros.
+  bool IsAnothers(std::span<const uint8_t> half) const;
   Chain ReadChain(const Bytes& half) const;
   void TakeChain(int half, Chain chain) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status SynchronizeLocked(const WalLink& lmdb_end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
