@@ -167,7 +167,10 @@ absl::StatusOr<std::unique_ptr<const WalEntry>> Wal::ReadNext(int half, size_t o
 }
 
 void Wal::Accept(std::unique_ptr<const WalEntry> entry, int half, size_t offset) {
-  if (half != tail_.half) older_ = std::exchange(newer_, std::make_shared<WalSegment>());
+  if (half != tail_.half) {
+    older_ = std::exchange(newer_, std::make_shared<WalSegment>());
+    older_end_ = tail_.offset;
+  }
   tail_ = {.link = {entry->end_sequence(), entry->header().checksum},
            .half = half,
            .offset = offset + entry->bytes().size(),
@@ -284,6 +287,24 @@ absl::Status Wal::NoteFlush(int answer) {
   return Error(Code::kDataLoss, "{}: what was written could not be flushed", path_);
 }
 
+// Of the entries of a half that end at `end`, those from record `durable` on.
+absl::Status Wal::Rewrite(const WalSegment& segment, int half, size_t end, uint64_t durable) const {
+  for (size_t i = segment.size(); i-- > 0 && segment.entry(i).end_sequence() > durable;) {
+    const Bytes& bytes = segment.entry(i).bytes();
+    end -= bytes.size();
+    NIMBUS_RETURN_IF_ERROR(WriteAt(file_, PlaceOf(half, end), bytes, path_));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Wal::RewriteFound() {
+  const uint64_t durable = std::max(applied_, state_->durable());
+  NIMBUS_RETURN_IF_ERROR(Rewrite(*older_, 1 - tail_.half, older_end_, durable));
+  NIMBUS_RETURN_IF_ERROR(Rewrite(*newer_, tail_.half, tail_.offset, durable));
+  flushed_ = durable;  // what this process flushed as a reader proves nothing
+  return absl::OkStatus();
+}
+
 absl::Status Wal::FlushFound() {
   const uint64_t end = tail_.link.sequence;
   if (end <= flushed_ || file_ < 0) return absl::OkStatus();
@@ -326,7 +347,7 @@ absl::Status Wal::SynchronizeLocked(const WalLink& lmdb_end) {
   }
   const absl::Status status =
       durable <= end
-          ? FlushFound()
+          ? absl::OkStatus()
           : Error(Code::kDataLoss, "{}: the log ends at record {}, but those before {} are durable",
                   path_, end, durable);
   tail_.known = status.ok();
@@ -335,7 +356,11 @@ absl::Status Wal::SynchronizeLocked(const WalLink& lmdb_end) {
 
 absl::Status Wal::Synchronize(const WalLink& lmdb_end) {
   const schema::MutexLock lock(&mu_);
-  return owner_ ? absl::OkStatus() : SynchronizeLocked(lmdb_end);
+  if (owner_) return absl::OkStatus();
+  NIMBUS_RETURN_IF_ERROR(SynchronizeLocked(lmdb_end));
+  const absl::Status status = FlushFound();
+  tail_.known = status.ok();
+  return status;
 }
 
 absl::StatusOr<bool> Wal::BeginTenure(const WalLink& lmdb_end) {
@@ -349,6 +374,7 @@ absl::StatusOr<bool> Wal::BeginTenure(const WalLink& lmdb_end) {
         !tail_.known || tail_.link.sequence < std::max(lmdb_end.sequence, state_->durable());
     if (behind) NIMBUS_RETURN_IF_ERROR(SynchronizeLocked(lmdb_end));
     applied_ = std::max(applied_, lmdb_end.sequence);
+    NIMBUS_RETURN_IF_ERROR(RewriteFound());
   }
   NIMBUS_RETURN_IF_ERROR(FlushFound());
   if (!alone) tenure_ = state_->BeginTenure();

@@ -57,7 +57,8 @@ class Wal {
   absl::Status Synchronize(const WalLink& lmdb_end) ABSL_LOCKS_EXCLUDED(mu_);
 
   // This process has the tenure from now on, until EndTenure. Takes in what
-  // others have written since; true when another had the tenure since.
+  // others have written since, and makes it durable; true when another had the
+  // tenure since.
   absl::StatusOr<bool> BeginTenure(const WalLink& lmdb_end) ABSL_LOCKS_EXCLUDED(mu_);
   void EndTenure() ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -121,6 +122,11 @@ class Wal {
   absl::Status NoteFlush(int answer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // What was found may not have been flushed by whoever wrote it.
   absl::Status FlushFound() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Nor may the kernel have been able to write it: it tells who has the file open
+  // then, and takes the pages for clean. Written again, they are flushed.
+  absl::Status RewriteFound() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status Rewrite(const WalSegment& segment, int half, size_t end, uint64_t durable) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool OtherHalfIsFree() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const std::string path_;
@@ -133,6 +139,7 @@ class Wal {
   mutable schema::Mutex mu_;
   int file_ ABSL_GUARDED_BY(mu_) = -1;
   std::shared_ptr<WalSegment> older_ ABSL_GUARDED_BY(mu_);
+  size_t older_end_ ABSL_GUARDED_BY(mu_) = 0;               // in its half
   std::shared_ptr<WalSegment> newer_ ABSL_GUARDED_BY(mu_);  // the tail's half
   Tail tail_ ABSL_GUARDED_BY(mu_);
   bool owner_ ABSL_GUARDED_BY(mu_) = false;    // this process has the tenure

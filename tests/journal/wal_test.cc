@@ -270,6 +270,66 @@ TEST_F(WalTest, ATenureThatCouldNotBeginIsNone) {
   EXPECT_THAT(Firsts(wal->DurableOverlay(), 1), ElementsAre(1u, 2u));
 }
 
+// A page that could not be written counts as clean, and is gone when it is read
+// again: whoever has found the entry there has it in memory.
+TEST_F(WalTest, WhatAKilledProcessLeftIsWrittenOnceMoreByTheNext) {
+  for (const size_t bytes : {kMegabyte, kMegabyte, kMegabyte / 2, size_t{1024}}) Write(bytes);
+  Crash();
+  const std::string whole = *test::ReadFile(File());
+  wal_ = OpenLog();
+  ASSERT_THAT(wal_->Synchronize(kStart), IsOk());
+  EXPECT_EQ(wal_->durable(), 5u);  // as a reader it can but flush
+  for (const size_t at : {size_t{0}, kMegabyte, 2 * kMegabyte, 5 * kMegabyte / 2}) Tear(at);
+  ASSERT_THAT(wal_->BeginTenure(kStart), IsOk());
+  EXPECT_TRUE(*test::ReadFile(File()) == whole);
+  EXPECT_EQ(wal_->state()->durable(), 5u);
+}
+
+TEST_F(WalTest, WhatIsDurableIsNotWrittenOnceMore) {
+  std::vector<WalLink> ends = {kStart};
+  for (int i = 0; i < 4; ++i) ends.push_back(WriteAndFlush(kMegabyte));
+  wal_->NoteApplied(ends[2].sequence);
+  Write(1024);  // the only one that nobody says is durable
+  Crash();
+  wal_ = OpenLog();
+  ASSERT_THAT(wal_->Synchronize(ends[2]), IsOk());
+  Tear(3 * kMegabyte);
+  const std::string torn = *test::ReadFile(File());
+  Tear(0);
+  ASSERT_THAT(wal_->BeginTenure(ends[2]), IsOk());
+  EXPECT_TRUE(*test::ReadFile(File()) == torn);
+}
+
+TEST_F(WalTest, AfterAPowerCutOnlyWhatLmdbHasIsNotWrittenOnceMore) {
+  std::vector<WalLink> ends = {kStart};
+  for (int i = 0; i < 4; ++i) ends.push_back(WriteAndFlush(kMegabyte));
+  wal_->NoteApplied(ends[3].sequence);
+  WriteAndFlush(1024);
+  PowerCut();
+  wal_ = OpenLog();
+  ASSERT_THAT(wal_->Synchronize(ends[3]), IsOk());
+  Tear(2 * kMegabyte);
+  const std::string torn = *test::ReadFile(File());
+  Tear(3 * kMegabyte);
+  Tear(0);
+  ASSERT_THAT(wal_->BeginTenure(ends[3]), IsOk());
+  EXPECT_TRUE(*test::ReadFile(File()) == torn);
+}
+
+TEST_F(WalTest, WhatCantBeWrittenOnceMoreBeginsNoTenure) {
+  Write(1024);
+  Crash();
+  wal_ = OpenLog();
+  {
+    const FailingDisk disk({.call = FailingDisk::Call::kWrite, .file = "/wal", .times = 1});
+    EXPECT_THAT(wal_->BeginTenure(kStart), StatusIs(Code::kUnavailable));
+    EXPECT_EQ(disk.failures(), 1);
+  }
+  EXPECT_LE(wal_->state()->durable(), 1u);
+  ASSERT_THAT(wal_->BeginTenure(kStart), IsOk());
+  EXPECT_EQ(wal_->state()->durable(), 2u);
+}
+
 TEST_F(WalTest, AWriteThatFailedIsNotThereAndTheNextTakesItsPlace) {
   WriteAndFlush(1024);
   {
