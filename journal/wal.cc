@@ -1,6 +1,7 @@
 #include "wal.h"
 
 #include <fcntl.h>
+#include <sodium.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -131,6 +132,11 @@ uint64_t Wal::durable() const {
 WalLink Wal::end() const {
   const schema::MutexLock lock(&mu_);
   return tail_.link;
+}
+
+uint64_t Wal::salt() const {
+  const schema::MutexLock lock(&mu_);
+  return salt_;
 }
 
 uint64_t Wal::FileBytes() const {
@@ -377,7 +383,10 @@ absl::StatusOr<bool> Wal::BeginTenure(const WalLink& lmdb_end) {
     NIMBUS_RETURN_IF_ERROR(RewriteFound());
   }
   NIMBUS_RETURN_IF_ERROR(FlushFound());
-  if (!alone) tenure_ = state_->BeginTenure();
+  if (!alone) {
+    tenure_ = state_->BeginTenure();
+    randombytes_buf(&salt_, sizeof(salt_));
+  }
   owner_ = true;
   if (flushed_ > state_->durable()) state_->SetDurable(flushed_);
   return !alone && !first;
@@ -402,7 +411,8 @@ absl::StatusOr<bool> Wal::Write(std::unique_ptr<const WalEntry> entry) {
   size_t offset = 0;
   {
     const schema::MutexLock lock(&mu_);
-    NIMBUS_CHECK(file_ >= 0 && tail_.known && entry->first_sequence() == tail_.link.sequence);
+    NIMBUS_CHECK(file_ >= 0 && tail_.known && entry->first_sequence() == tail_.link.sequence &&
+                 entry->header().salt == salt_);
     file = file_;
     half = tail_.half;
     offset = tail_.offset;

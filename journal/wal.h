@@ -69,6 +69,7 @@ class Wal {
   // Where the next entry goes on.
   WalLink end() const ABSL_LOCKS_EXCLUDED(mu_);
   uint64_t durable() const ABSL_LOCKS_EXCLUDED(mu_);
+  uint64_t salt() const ABSL_LOCKS_EXCLUDED(mu_);  // of the entries of this tenure
   // Notes that LMDB has, on stable storage, what comes before `sequence`.
   void NoteApplied(uint64_t sequence) ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -142,8 +143,9 @@ class Wal {
   size_t older_end_ ABSL_GUARDED_BY(mu_) = 0;               // in its half
   std::shared_ptr<WalSegment> newer_ ABSL_GUARDED_BY(mu_);  // the tail's half
   Tail tail_ ABSL_GUARDED_BY(mu_);
-  bool owner_ ABSL_GUARDED_BY(mu_) = false;    // this process has the tenure
-  uint64_t tenure_ ABSL_GUARDED_BY(mu_) = 0;   // the number of its last one
+  bool owner_ ABSL_GUARDED_BY(mu_) = false;   // this process has the tenure
+  uint64_t tenure_ ABSL_GUARDED_BY(mu_) = 0;  // the number of its last one
+  uint64_t salt_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t flushed_ ABSL_GUARDED_BY(mu_) = 0;  // known here to be on stable storage
   uint64_t applied_ ABSL_GUARDED_BY(mu_) = 0;
   bool flush_failed_ ABSL_GUARDED_BY(mu_) = false;

@@ -129,6 +129,19 @@ TEST_F(WalTest, WhatFollowedAnEntryThatWasCutOffNeverComesBack) {
   }
 }
 
+// As when the clock stands still and the append is made again.
+TEST_F(WalTest, TheSameEntryAgainBringsNothingBackThatFollowedIt) {
+  WriteAndFlush(1024);
+  for (int i = 0; i < 3; ++i) Write(1024);
+  PowerCut();
+  Tear(1024 + 512);
+  TakeOver(kStart);
+  written_ = 1;
+  WriteAndFlush(1024);
+  Crash();
+  EXPECT_THAT(Found(kStart), ElementsAre(1u, 2u));
+}
+
 TEST_F(WalTest, AnEntryThatALaterOneSaysWasDurableIsMissed) {
   WriteAndFlush(1024);
   WriteAndFlush(1024);
@@ -334,7 +347,8 @@ TEST_F(WalTest, AWriteThatFailedIsNotThereAndTheNextTakesItsPlace) {
   WriteAndFlush(1024);
   {
     const FailingDisk disk({.call = FailingDisk::Call::kWrite, .file = "/wal", .error = ENOSPC});
-    EXPECT_THAT(wal_->Write(MakeEntry(journal_, {.begin = wal_->end(), .body_bytes = 3000})),
+    EXPECT_THAT(wal_->Write(MakeEntry(
+                    journal_, {.begin = wal_->end(), .body_bytes = 3000, .salt = wal_->salt()})),
                 StatusIs(Code::kResourceExhausted));
   }
   EXPECT_EQ(wal_->end().sequence, 2u);

@@ -198,7 +198,7 @@ TEST_F(WalTurnsTest, ReadersFollowAWriterThroughManyTurnsOfTheHalves) {
       wal_->NoteApplied(lmdb);
       if (!wal_->HasRoom(bytes)) wal_->NoteApplied(lmdb = wal_->end().sequence);
     }
-    EntrySpec spec{.begin = wal_->end(), .body_bytes = bytes - 200};
+    EntrySpec spec{.begin = wal_->end(), .body_bytes = bytes - 200, .salt = wal_->salt()};
     std::unique_ptr<const WalEntry> entry = MakeEntry(journal_, spec);
     {
       const std::lock_guard<std::mutex> lock(mu);
