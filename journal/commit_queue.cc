@@ -83,14 +83,16 @@ bool CommitQueue::HasRoom(const Request& request) const {
          waiting_bytes_ + request.bytes <= options_.queue_bytes_max;
 }
 
-// Puts the request into the queue; its caller leads if nobody does.
+// Puts the request into the queue, when all that came before it are in: what is
+// small would else pass what is large for ever. Its caller leads if nobody does.
 absl::Status CommitQueue::Enqueue(Request* request) {
   request->records = RecordsIn(request->runs);
   request->bytes = BytesOf(request->runs);
   const schema::MutexLock lock(&mu_);
-  ++room_waiters_;
-  while (!closing_ && latched_.ok() && !HasRoom(*request)) room_.Wait(&mu_);
-  --room_waiters_;
+  const uint64_t turn = arrived_++;
+  while (!closing_ && latched_.ok() && (turn != admitted_ || !HasRoom(*request))) room_.Wait(&mu_);
+  ++admitted_;  // of no meaning any more once all are refused
+  if (admitted_ != arrived_) room_.SignalAll();
   if (!latched_.ok()) return latched_;
   if (closing_) return absl::CancelledError("the journal is closing");
   waiting_.push_back(request);
@@ -220,7 +222,7 @@ std::vector<CommitQueue::Request*> CommitQueue::TakeGroup() {
   }
   waiting_records_ -= records;
   waiting_bytes_ -= bytes;
-  if (room_waiters_ > 0) room_.SignalAll();
+  if (admitted_ != arrived_) room_.SignalAll();
   return requests;
 }
 

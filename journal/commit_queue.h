@@ -138,7 +138,8 @@ class CommitQueue {
   std::deque<Request*> waiting_ ABSL_GUARDED_BY(mu_);
   size_t waiting_records_ ABSL_GUARDED_BY(mu_) = 0;
   size_t waiting_bytes_ ABSL_GUARDED_BY(mu_) = 0;
-  uint64_t room_waiters_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t arrived_ ABSL_GUARDED_BY(mu_) = 0;   // appends; they wait for room in turn
+  uint64_t admitted_ ABSL_GUARDED_BY(mu_) = 0;  // of these
   uint64_t lead_waiters_ ABSL_GUARDED_BY(mu_) = 0;
   bool leading_ ABSL_GUARDED_BY(mu_) = false;      // or named to
   bool lead_handed_ ABSL_GUARDED_BY(mu_) = false;  // to one of lead_waiters_

@@ -164,6 +164,7 @@ std::unique_ptr<const WalEntry> Group::Finish() {
                          .first_sequence = link_.sequence,
                          .records = static_cast<uint32_t>(records_),
                          .durable_before = environment_.wal()->durable(),
+                         .salt = environment_.wal()->salt(),
                          .previous = link_.checksum,
                          .frames = frames,
                          .changes = changes});

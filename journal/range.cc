@@ -40,16 +40,6 @@ absl::Status AsForged(const absl::Status& status) {
   return absl::AbortedError(status.message());
 }
 
-// A journal begins with the record that names it.
-absl::Status CheckGenesis(const schema::fb::Record& record, const schema::Uuid& journal) {
-  const schema::fb::JournalCreated* created = record.event_as_JournalCreated();
-  if (created != nullptr && schema::Uuid::FromFb(*created->journal()) == journal &&
-      schema::Uuid::FromFb(record.envelope()->stream()) == journal) {
-    return absl::OkStatus();
-  }
-  return Error(Code::kDataLoss, "record 0 is not the creation of journal {}", journal.ToString());
-}
-
 // The frontier of the environment's journal at `size`.
 absl::StatusOr<Frontier> FrontierOf(const Environment& environment, uint64_t size) {
   NIMBUS_ASSIGN_OR_RETURN(const Snapshot snapshot, environment.TakeSnapshot());

@@ -36,6 +36,7 @@ class Reader::Impl {
   std::vector<Frame> frames_;  // the front was used last
   RecordView view_;
   const uint8_t* ahead_ = nullptr;  // of Next
+  uint64_t generation_ = 0;         // that ahead_ is of
   PlainBody body_;                  // keeps alive what Body returned
 };
 
@@ -47,6 +48,9 @@ absl::Status Reader::Impl::FindFrame(uint64_t sequence, const uint8_t** ahead) {
     return absl::OkStatus();
   }
   NIMBUS_ASSIGN_OR_RETURN(const Snapshot snapshot, environment_.TakeSnapshot());
+  // Another generation is mapped somewhere else, or where an earlier one was.
+  const uint64_t generation = environment_.generation()->number;
+  if (std::exchange(generation_, generation) != generation) ahead_ = nullptr;
   NIMBUS_ASSIGN_OR_RETURN(Frame frame, environment_.ReadFrame(snapshot, sequence, ahead));
   if (frames_.size() == kFramesKept) frames_.pop_back();
   frames_.insert(frames_.begin(), std::move(frame));

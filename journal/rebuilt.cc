@@ -16,6 +16,16 @@ bool IsRefusal(const absl::Status& status) {
          absl::IsInvalidArgument(status);
 }
 
+absl::Status CheckGenesis(const schema::fb::Record& record, const schema::Uuid& journal) {
+  const schema::fb::JournalCreated* created = record.event_as_JournalCreated();
+  if (created != nullptr && schema::Uuid::FromFb(*created->journal()) == journal &&
+      schema::Uuid::FromFb(record.envelope()->stream()) == journal) {
+    return absl::OkStatus();
+  }
+  return schema::Error(absl::StatusCode::kDataLoss, "record 0 is not the creation of journal {}",
+                       journal.ToString());
+}
+
 absl::StatusOr<ScratchDirectory> ScratchDirectory::Make() {
   std::error_code error;
   const std::filesystem::path parent = std::filesystem::temp_directory_path(error);

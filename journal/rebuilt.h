@@ -22,6 +22,9 @@ namespace nimbus::journal {
 // read or write.
 bool IsRefusal(const absl::Status& status);
 
+// A journal begins with the record that names it. DataLoss if `record` does not.
+absl::Status CheckGenesis(const schema::fb::Record& record, const schema::Uuid& journal);
+
 // A directory for scratch files that goes away with its object.
 class ScratchDirectory {
  public:

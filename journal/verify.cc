@@ -135,7 +135,7 @@ absl::Status Verifier::CheckLog(const Snapshot& snapshot) {
   std::set<std::pair<WalTable, Bytes>> changed;
   for (size_t i = 0; i < log.count() && !IsFull(); ++i) {
     for (const WalFrame& value : log.entry(i).frames()) {
-      const absl::StatusOr<Frame> frame = Frame::Decode(value.value);
+      const absl::StatusOr<Frame> frame = environment_.ReadFrame(snapshot, value.first_sequence);
       if (!frame.ok()) return Note(value.first_sequence, frame.status());
       NIMBUS_RETURN_IF_ERROR(CheckRecords(snapshot, *frame));
     }
@@ -209,6 +209,9 @@ absl::Status Verifier::CheckRecord(const Snapshot& lmdb, uint64_t sequence,
   const schema::fb::Envelope& envelope = *(*record)->envelope();
   if (envelope.sequence() != sequence) {
     Find(sequence, fmt::format("it says it is record {}", envelope.sequence()));
+  }
+  if (sequence == 0) {
+    NIMBUS_RETURN_IF_ERROR(Note(0, CheckGenesis(**record, environment_.journal_id())));
   }
   NIMBUS_RETURN_IF_ERROR(CheckPlacement(sequence, **record));
   return CheckBody(sequence, envelope);

@@ -1,6 +1,7 @@
 #include "wal.h"
 
 #include <fcntl.h>
+#include <sodium.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -90,6 +91,15 @@ absl::Status Wal::OpenFile() {
   return absl::OkStatus();
 }
 
+absl::Status Wal::CheckLength() const {
+  struct stat info;
+  if (file_ < 0) return absl::OkStatus();
+  if (fstat(file_, &info) != 0) return StatusOfErrno(errno, path_);
+  if (static_cast<uint64_t>(info.st_size) == kWalBytes) return absl::OkStatus();
+  return Error(Code::kDataLoss, "{}: the log is {} bytes long, not {}", path_, info.st_size,
+               kWalBytes);
+}
+
 absl::Status Wal::Create() {
   const schema::MutexLock lock(&mu_);
   NIMBUS_RETURN_IF_ERROR(OpenFile());
@@ -122,6 +132,11 @@ uint64_t Wal::durable() const {
 WalLink Wal::end() const {
   const schema::MutexLock lock(&mu_);
   return tail_.link;
+}
+
+uint64_t Wal::salt() const {
+  const schema::MutexLock lock(&mu_);
+  return salt_;
 }
 
 uint64_t Wal::FileBytes() const {
@@ -158,7 +173,10 @@ absl::StatusOr<std::unique_ptr<const WalEntry>> Wal::ReadNext(int half, size_t o
 }
 
 void Wal::Accept(std::unique_ptr<const WalEntry> entry, int half, size_t offset) {
-  if (half != tail_.half) older_ = std::exchange(newer_, std::make_shared<WalSegment>());
+  if (half != tail_.half) {
+    older_ = std::exchange(newer_, std::make_shared<WalSegment>());
+    older_end_ = tail_.offset;
+  }
   tail_ = {.link = {entry->end_sequence(), entry->header().checksum},
            .half = half,
            .offset = offset + entry->bytes().size(),
@@ -202,6 +220,12 @@ WalOverlay Wal::DurableOverlay() {
 WalOverlay Wal::WholeOverlay() const {
   const schema::MutexLock lock(&mu_);
   return {older_, older_->size(), newer_, newer_->size(), UINT64_MAX, 0};
+}
+
+bool Wal::IsAnothers(std::span<const uint8_t> half) const {
+  WalEntryHeader header;
+  return TakeFixed(&half, &header) && header.magic == kWalEntryMagic &&
+         header.journal != journal_.bytes;
 }
 
 // The entries from the beginning of a half on, each linked to the one before.
@@ -269,6 +293,24 @@ absl::Status Wal::NoteFlush(int answer) {
   return Error(Code::kDataLoss, "{}: what was written could not be flushed", path_);
 }
 
+// Of the entries of a half that end at `end`, those from record `durable` on.
+absl::Status Wal::Rewrite(const WalSegment& segment, int half, size_t end, uint64_t durable) const {
+  for (size_t i = segment.size(); i-- > 0 && segment.entry(i).end_sequence() > durable;) {
+    const Bytes& bytes = segment.entry(i).bytes();
+    end -= bytes.size();
+    NIMBUS_RETURN_IF_ERROR(WriteAt(file_, PlaceOf(half, end), bytes, path_));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Wal::RewriteFound() {
+  const uint64_t durable = std::max(applied_, state_->durable());
+  NIMBUS_RETURN_IF_ERROR(Rewrite(*older_, 1 - tail_.half, older_end_, durable));
+  NIMBUS_RETURN_IF_ERROR(Rewrite(*newer_, tail_.half, tail_.offset, durable));
+  flushed_ = durable;  // what this process flushed as a reader proves nothing
+  return absl::OkStatus();
+}
+
 absl::Status Wal::FlushFound() {
   const uint64_t end = tail_.link.sequence;
   if (end <= flushed_ || file_ < 0) return absl::OkStatus();
@@ -282,12 +324,16 @@ absl::Status Wal::SynchronizeLocked(const WalLink& lmdb_end) {
   tail_.known = false;
   uint64_t durable = state_ == nullptr ? 0 : state_->durable();
   NIMBUS_RETURN_IF_ERROR(OpenFile());
+  NIMBUS_RETURN_IF_ERROR(CheckLength());
   std::array<Bytes, 2> halves;
   std::array<Chain, 2> chains;
   std::array<std::span<const uint8_t>, 2> rests;
   for (size_t half = 0; half < 2 && file_ >= 0; ++half) {
     const off_t place = PlaceOf(static_cast<int>(half), 0);
     NIMBUS_ASSIGN_OR_RETURN(halves[half], ReadAt(file_, place, kWalHalfBytes, path_));
+    if (IsAnothers(halves[half])) {
+      return Error(Code::kDataLoss, "{}: the log of another journal", path_);
+    }
     chains[half] = ReadChain(halves[half]);
     rests[half] = std::span<const uint8_t>(halves[half]).subspan(chains[half].bytes);
     durable = std::max(durable, chains[half].durable_before);
@@ -307,7 +353,7 @@ absl::Status Wal::SynchronizeLocked(const WalLink& lmdb_end) {
   }
   const absl::Status status =
       durable <= end
-          ? FlushFound()
+          ? absl::OkStatus()
           : Error(Code::kDataLoss, "{}: the log ends at record {}, but those before {} are durable",
                   path_, end, durable);
   tail_.known = status.ok();
@@ -316,7 +362,11 @@ absl::Status Wal::SynchronizeLocked(const WalLink& lmdb_end) {
 
 absl::Status Wal::Synchronize(const WalLink& lmdb_end) {
   const schema::MutexLock lock(&mu_);
-  return owner_ ? absl::OkStatus() : SynchronizeLocked(lmdb_end);
+  if (owner_) return absl::OkStatus();
+  NIMBUS_RETURN_IF_ERROR(SynchronizeLocked(lmdb_end));
+  const absl::Status status = FlushFound();
+  tail_.known = status.ok();
+  return status;
 }
 
 absl::StatusOr<bool> Wal::BeginTenure(const WalLink& lmdb_end) {
@@ -330,9 +380,13 @@ absl::StatusOr<bool> Wal::BeginTenure(const WalLink& lmdb_end) {
         !tail_.known || tail_.link.sequence < std::max(lmdb_end.sequence, state_->durable());
     if (behind) NIMBUS_RETURN_IF_ERROR(SynchronizeLocked(lmdb_end));
     applied_ = std::max(applied_, lmdb_end.sequence);
+    NIMBUS_RETURN_IF_ERROR(RewriteFound());
   }
   NIMBUS_RETURN_IF_ERROR(FlushFound());
-  if (!alone) tenure_ = state_->BeginTenure();
+  if (!alone) {
+    tenure_ = state_->BeginTenure();
+    randombytes_buf(&salt_, sizeof(salt_));
+  }
   owner_ = true;
   if (flushed_ > state_->durable()) state_->SetDurable(flushed_);
   return !alone && !first;
@@ -357,7 +411,8 @@ absl::StatusOr<bool> Wal::Write(std::unique_ptr<const WalEntry> entry) {
   size_t offset = 0;
   {
     const schema::MutexLock lock(&mu_);
-    NIMBUS_CHECK(file_ >= 0 && tail_.known && entry->first_sequence() == tail_.link.sequence);
+    NIMBUS_CHECK(file_ >= 0 && tail_.known && entry->first_sequence() == tail_.link.sequence &&
+                 entry->header().salt == salt_);
     file = file_;
     half = tail_.half;
     offset = tail_.offset;

@@ -57,7 +57,8 @@ class Wal {
   absl::Status Synchronize(const WalLink& lmdb_end) ABSL_LOCKS_EXCLUDED(mu_);
 
   // This process has the tenure from now on, until EndTenure. Takes in what
-  // others have written since; true when another had the tenure since.
+  // others have written since, and makes it durable; true when another had the
+  // tenure since.
   absl::StatusOr<bool> BeginTenure(const WalLink& lmdb_end) ABSL_LOCKS_EXCLUDED(mu_);
   void EndTenure() ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -68,6 +69,7 @@ class Wal {
   // Where the next entry goes on.
   WalLink end() const ABSL_LOCKS_EXCLUDED(mu_);
   uint64_t durable() const ABSL_LOCKS_EXCLUDED(mu_);
+  uint64_t salt() const ABSL_LOCKS_EXCLUDED(mu_);  // of the entries of this tenure
   // Notes that LMDB has, on stable storage, what comes before `sequence`.
   void NoteApplied(uint64_t sequence) ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -103,6 +105,7 @@ class Wal {
       : path_(std::move(path)), journal_(journal), read_only_(read_only) {}
 
   absl::Status OpenFile() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status CheckLength() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   uint64_t DurableLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Takes entries from the tail on, as long as the log ends before `up_to`.
   absl::Status ReadOn(uint64_t up_to) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -111,6 +114,8 @@ class Wal {
   void Accept(std::unique_ptr<const WalEntry> entry, int half, size_t offset)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Forget() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // A half begins with an entry of this journal, or with zeros.
+  bool IsAnothers(std::span<const uint8_t> half) const;
   Chain ReadChain(const Bytes& half) const;
   void TakeChain(int half, Chain chain) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status SynchronizeLocked(const WalLink& lmdb_end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -118,6 +123,11 @@ class Wal {
   absl::Status NoteFlush(int answer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // What was found may not have been flushed by whoever wrote it.
   absl::Status FlushFound() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Nor may the kernel have been able to write it: it tells who has the file open
+  // then, and takes the pages for clean. Written again, they are flushed.
+  absl::Status RewriteFound() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status Rewrite(const WalSegment& segment, int half, size_t end, uint64_t durable) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool OtherHalfIsFree() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const std::string path_;
@@ -130,10 +140,12 @@ class Wal {
   mutable schema::Mutex mu_;
   int file_ ABSL_GUARDED_BY(mu_) = -1;
   std::shared_ptr<WalSegment> older_ ABSL_GUARDED_BY(mu_);
+  size_t older_end_ ABSL_GUARDED_BY(mu_) = 0;               // in its half
   std::shared_ptr<WalSegment> newer_ ABSL_GUARDED_BY(mu_);  // the tail's half
   Tail tail_ ABSL_GUARDED_BY(mu_);
-  bool owner_ ABSL_GUARDED_BY(mu_) = false;    // this process has the tenure
-  uint64_t tenure_ ABSL_GUARDED_BY(mu_) = 0;   // the number of its last one
+  bool owner_ ABSL_GUARDED_BY(mu_) = false;   // this process has the tenure
+  uint64_t tenure_ ABSL_GUARDED_BY(mu_) = 0;  // the number of its last one
+  uint64_t salt_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t flushed_ ABSL_GUARDED_BY(mu_) = 0;  // known here to be on stable storage
   uint64_t applied_ ABSL_GUARDED_BY(mu_) = 0;
   bool flush_failed_ ABSL_GUARDED_BY(mu_) = false;

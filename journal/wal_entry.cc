@@ -78,6 +78,7 @@ std::unique_ptr<const WalEntry> WalEntry::Make(const WalEntryParts& parts) {
                         .records = parts.records,
                         .payload_bytes = static_cast<uint32_t>(payload_bytes),
                         .durable_before = parts.durable_before,
+                        .salt = parts.salt,
                         .previous = parts.previous,
                         .checksum = 0};
   Bytes bytes(Aligned(sizeof(header) + payload_bytes));

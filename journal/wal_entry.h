@@ -31,10 +31,11 @@ struct WalEntryHeader {
   uint32_t records;
   uint32_t payload_bytes;
   uint64_t durable_before;  // records below were on stable storage when this was written
+  uint64_t salt;            // of the tenure: an entry is never the same as one it overwrites
   uint64_t previous;        // checksum of the entry before
   uint64_t checksum;        // XXH3-64 of the payload, seeded with that of this header with 0 here
 };
-static_assert(sizeof(WalEntryHeader) == 64);
+static_assert(sizeof(WalEntryHeader) == 72);
 
 // The tables an entry changes beside the frames.
 enum class WalTable : uint8_t { kEntities = 0, kNames = 1, kChunks = 2 };
@@ -57,6 +58,7 @@ struct WalEntryParts {
   uint64_t first_sequence = 0;
   uint32_t records = 0;
   uint64_t durable_before = 0;
+  uint64_t salt = 0;
   uint64_t previous = 0;
   std::span<const WalFrame> frames;
   std::span<const WalChange> changes;

@@ -7,12 +7,12 @@
 // own code, and may kill nobody.
 #include <algorithm>
 #include <csignal>
-#include <cstdlib>
 #include <filesystem>
-#include <random>
+#include <optional>
 #include <sstream>
 
 #include "child.h"
+#include "damage.h"
 #include "environment.h"
 
 namespace nimbus::journal {
@@ -30,21 +30,14 @@ constexpr size_t kPageBytes = 4096;
 class CorruptionTest : public JournalTest {
  protected:
   void SetUp() override {
-    const char* given = std::getenv("NIMBUS_TEST_SEED");
-    const auto seed = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-    std::printf("NIMBUS_TEST_SEED=%llu\n", static_cast<unsigned long long>(seed));
-    random_.seed(seed);
     JournalTest::SetUp();
     MakeContent();
     journal_.reset();
-    data_ = *test::ReadFile(Data());
-    for (const char* name : {"wal", "wal.state"}) {
-      others_.emplace_back(Data().parent_path() / name,
-                           *test::ReadFile(Data().parent_path() / name));
-    }
+    files_.emplace(store());
+    data_ = (*files_)["data.mdb"];
     const test::Finished run = *RunChild({"read", store()});
     ASSERT_EQ(run.exit_code, 0) << run.out;
-    known_ = Lines(run.out);
+    known_ = RecordLines(run.out);
     ASSERT_EQ(known_.size(), size_);
   }
   // Frames of several sizes, chains, pieces, and full tiles.
@@ -67,25 +60,7 @@ class CorruptionTest : public JournalTest {
     ASSERT_THAT(journal_->Append(large), IsOk());
     size_ = *journal_->Size();
   }
-  // The store as it was closed, but for its data.
-  bool Restore(const std::string& data) const {
-    return std::ranges::all_of(others_,
-                               [](const auto& o) { return test::WriteFile(o.first, o.second); }) &&
-           test::WriteFile(Data(), data);
-  }
   fs::path Data() const { return fs::path(store()) / "journal-1" / "data.mdb"; }
-
-  size_t Random(size_t below) {
-    return std::uniform_int_distribution<size_t>(0, below - 1)(random_);
-  }
-  static std::vector<std::string> Lines(const std::string& out) {
-    std::vector<std::string> lines;
-    std::istringstream in(out);
-    for (std::string line; std::getline(in, line);) {
-      if (line.starts_with("record ")) lines.push_back(line);
-    }
-    return lines;
-  }
 
   // Where in data.mdb the frames, bodies and pieces lie: offset and size.
   std::vector<std::pair<size_t, size_t>> OurValues() {
@@ -113,7 +88,7 @@ class CorruptionTest : public JournalTest {
   // and complete unless it said that something is wrong.
   void ExpectHonest(const test::Finished& run, const std::string& damage) {
     EXPECT_THAT(run.err, Not(HasSubstr("check failed"))) << damage;
-    const std::vector<std::string> lines = Lines(run.out);
+    const std::vector<std::string> lines = RecordLines(run.out);
     for (const std::string& line : lines) {
       std::istringstream words(line);
       std::string word, leaf, body;
@@ -130,9 +105,9 @@ class CorruptionTest : public JournalTest {
     for (size_t i = 0; i < lines.size(); ++i) EXPECT_EQ(lines[i], known_[i]) << damage;
   }
 
-  std::mt19937_64 random_;
+  test::SeededRandom random_;
+  std::optional<ClosedFiles> files_;
   std::string data_;
-  std::vector<std::pair<fs::path, std::string>> others_;
   std::vector<std::string> known_;
   uint64_t size_ = 0;
   size_t small_bytes_ = 0;  // data.mdb before the large body, which comes last
@@ -142,30 +117,9 @@ TEST_F(CorruptionTest, IsFoundOrWithoutEffectWhereverItIs) {
   std::map<std::string, int> ends;
   for (int round = 0; round < kRounds && !HasFailure(); ++round) {
     std::string damaged = data_;
-    std::string damage;
-    const size_t offset = Random(round % 4 == 0 ? data_.size() : small_bytes_);
-    switch (Random(4)) {
-      case 0:
-        damage = fmt::format("bit flipped at {}", offset);
-        damaged[offset] = static_cast<char>(damaged[offset] ^ (1 << Random(8)));
-        break;
-      case 1:
-        damage = fmt::format("bytes changed near {}", offset);
-        for (size_t i = offset; i < std::min(offset + 8, damaged.size()); ++i) {
-          damaged[i] = static_cast<char>(random_());
-        }
-        break;
-      case 2:
-        damage = fmt::format("sector zeroed at {}", offset / 512 * 512);
-        damaged.replace(offset / 512 * 512, 512, 512, '\0');
-        break;
-      case 3:
-        damage = fmt::format("page {} written over another", offset / kPageBytes);
-        damaged.replace(Random(data_.size() / kPageBytes) * kPageBytes, kPageBytes, data_,
-                        offset / kPageBytes * kPageBytes, kPageBytes);
-        break;
-    }
-    ASSERT_TRUE(Restore(damaged));
+    const size_t offset = random_.Below(round % 4 == 0 ? data_.size() : small_bytes_);
+    const std::string damage = Damage(&damaged, offset, data_.size(), kPageBytes, &random_);
+    ASSERT_TRUE(files_->Restore({{"data.mdb", damaged}}));
     absl::StatusOr<test::Finished> run = RunChild({"read", store()});
     ASSERT_THAT(run, IsOk()) << damage << ": LMDB or we hang";
     ExpectHonest(*run, damage);
@@ -185,17 +139,16 @@ TEST_F(CorruptionTest, WithinOurOwnValuesIsFoundAndKillsNobody) {
   int found = 0;
   for (int round = 0; round < kRounds && !HasFailure(); ++round) {
     std::string damaged = data_;
-    const auto& [begin, size] = values[Random(values.size())];
-    const size_t offset = begin + Random(size);
-    damaged[offset] = static_cast<char>(damaged[offset] ^ (1 << Random(8)));
-    const std::string damage = fmt::format("bit flipped at {}", offset);
-    ASSERT_TRUE(Restore(damaged));
+    const auto& [begin, size] = values[random_.Below(values.size())];
+    const size_t offset = begin + random_.Below(size);
+    const std::string damage = FlipBit(&damaged, offset, &random_);
+    ASSERT_TRUE(files_->Restore({{"data.mdb", damaged}}));
     absl::StatusOr<test::Finished> run = RunChild({"read", store()});
     ASSERT_THAT(run, IsOk()) << damage;
     EXPECT_EQ(run->signal, 0) << damage << run->err;
     ExpectHonest(*run, damage);
     if (run->exit_code == 0) {
-      EXPECT_EQ(Lines(run->out), known_) << damage;  // of a value no longer in use
+      EXPECT_EQ(RecordLines(run->out), known_) << damage;  // of a value no longer in use
       continue;
     }
     ++found;
@@ -213,9 +166,9 @@ TEST_F(CorruptionTest, WithinOurOwnValuesIsFoundAndKillsNobody) {
 
 TEST_F(CorruptionTest, ACutOffFileIsFoundAndKillsNobody) {
   for (int round = 0; round < 20 && !HasFailure(); ++round) {
-    const size_t size = Random(round % 2 == 0 ? data_.size() : small_bytes_);
+    const size_t size = random_.Below(round % 2 == 0 ? data_.size() : small_bytes_);
     const std::string damage = fmt::format("cut off at {}", size);
-    ASSERT_TRUE(Restore(data_.substr(0, size)));
+    ASSERT_TRUE(files_->Restore({{"data.mdb", data_.substr(0, size)}}));
     NIMBUS_ASSERT_OK_AND_ASSIGN(const test::Finished run, RunChild({"read", store()}));
     EXPECT_EQ(run.exit_code, static_cast<int>(Code::kDataLoss)) << damage << run.out << run.signal;
     EXPECT_THAT(run.out, HasSubstr("data.mdb")) << damage;
@@ -226,7 +179,7 @@ TEST_F(CorruptionTest, ACutOffFileIsFoundAndKillsNobody) {
     EXPECT_EQ(writer.signal, 0) << damage << writer.err;
     NIMBUS_ASSERT_OK_AND_ASSIGN(const test::Finished again, RunChild({"read", store()}));
     EXPECT_EQ(again.signal, 0) << damage << again.err;
-    EXPECT_TRUE(again.exit_code != 0 || BeginsWithAllKnown(Lines(again.out))) << damage;
+    EXPECT_TRUE(again.exit_code != 0 || BeginsWithAllKnown(RecordLines(again.out))) << damage;
     if (size < small_bytes_) {
       EXPECT_NE(again.exit_code, 0) << damage;
     }

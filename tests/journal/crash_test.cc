@@ -1,12 +1,11 @@
 // SIGKILL at any moment: what was acknowledged is there, the rest whole or not
 // at all, and a retry makes it once.
 #include <csignal>
-#include <cstdlib>
-#include <random>
 #include <thread>
 
 #include "child.h"
 #include "nimbus/journal/verify.h"
+#include "testing/random.h"
 
 namespace nimbus::journal {
 namespace {
@@ -15,15 +14,6 @@ constexpr int kRounds = NIMBUS_LONG_TESTS ? 1000 : 40;
 
 class CrashTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    const char* given = std::getenv("NIMBUS_TEST_SEED");
-    const auto seed = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-    std::printf("NIMBUS_TEST_SEED=%llu\n", static_cast<unsigned long long>(seed));
-    random_.seed(seed);
-  }
-  int64_t Random(int64_t from, int64_t to) {
-    return std::uniform_int_distribution<int64_t>(from, to)(random_);
-  }
   // Runs a child that appends in `threads` threads, and kills it so long after
   // it has printed `lines`.
   test::Finished RunAndKill(const std::string& store, int threads, int64_t lines,
@@ -47,7 +37,7 @@ class CrashTest : public ::testing::Test {
   }
 
   test::TempDir directory_;
-  std::mt19937_64 random_;
+  test::SeededRandom random_;
 };
 
 // The append that was on its way when the child was killed is there or not;
@@ -68,8 +58,8 @@ TEST_F(CrashTest, KeepsWhatWasAcknowledgedAndARetryMakesTheRestOnce) {
   const std::string store = (directory_ / "store").string();
   uint64_t acknowledged_in_all = 0, unacknowledged = 0, begun = 0;
   for (int round = 0; round < kRounds && !HasFailure(); ++round) {
-    const test::Finished run =
-        RunAndKill(store, static_cast<int>(Random(1, 4)), Random(0, 60), Random(0, 5'000));
+    const test::Finished run = RunAndKill(store, static_cast<int>(random_.Between(1, 4)),
+                                          random_.Between(0, 60), random_.Between(0, 5'000));
     NIMBUS_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Journal> journal, Journal::Open(store, {}));
     for (const auto& [session, acknowledged] : ParseOutput(run.out)) {
       const uint64_t present = ExpectUpdates(*journal, session, acknowledged);
@@ -91,7 +81,7 @@ TEST_F(CrashTest, KeepsWhatWasAcknowledgedAndARetryMakesTheRestOnce) {
 TEST_F(CrashTest, AStoreWhoseCreationWasKilledIsMadeByTheNext) {
   for (int round = 0; round < kRounds && !HasFailure(); ++round) {
     const std::string store = (directory_ / fmt::format("store-{}", round)).string();
-    const test::Finished run = RunAndKill(store, 1, 0, Random(0, 12'000));
+    const test::Finished run = RunAndKill(store, 1, 0, random_.Between(0, 12'000));
     NIMBUS_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Journal> journal, Journal::Open(store, {}));
     for (const auto& [session, acknowledged] : ParseOutput(run.out)) {
       ExpectUpdates(*journal, session, acknowledged);
@@ -110,8 +100,8 @@ TEST_F(CrashTest, OtherProcessesGoOnWhenOneIsKilled) {
   for (int round = 0; round < kRounds / 4 && !HasFailure(); ++round) {
     absl::StatusOr<std::unique_ptr<test::Program>> child = StartChild({"append", store, "0", "2"});
     ASSERT_THAT(child, IsOk());
-    const auto end =
-        std::chrono::steady_clock::now() + std::chrono::microseconds(Random(5'000, 40'000));
+    const auto end = std::chrono::steady_clock::now() +
+                     std::chrono::microseconds(random_.Between(5'000, 40'000));
     for (; std::chrono::steady_clock::now() < end; ++n) {
       ASSERT_THAT(journal->Append(SessionUpdated(session, n)), IsOk());
     }

@@ -18,7 +18,8 @@ struct EntrySpec {
   size_t body_bytes = 0;  // after the records of each frame, as a body frame would be
   size_t frames = 1;
   uint64_t durable_before = 0;
-  uint64_t salt = 0;                                   // makes its bodies others
+  uint64_t salt = 0;                                   // of the tenure
+  uint64_t text = 0;                                   // makes its bodies others
   std::vector<std::pair<Bytes, Bytes>> entities = {};  // keys and values
   std::vector<std::pair<Bytes, Bytes>> names = {};
 };
@@ -45,7 +46,7 @@ inline std::unique_ptr<const WalEntry> MakeEntry(const schema::Uuid& journal,
     const uint64_t until = i + 1 == spec.frames ? end : next + spec.records / spec.frames;
     for (; next < until; ++next) builder.Add(BodyOf(next, 24 + next % 7));
     Bytes value = builder.FinishRaw().bytes;
-    const Bytes body = BodyOf(next + (spec.salt << 32), spec.body_bytes);
+    const Bytes body = BodyOf(next + (spec.text << 32), spec.body_bytes);
     value.insert(value.end(), body.begin(), body.end());
     values.push_back(std::move(value));
   }
@@ -62,6 +63,7 @@ inline std::unique_ptr<const WalEntry> MakeEntry(const schema::Uuid& journal,
                          .first_sequence = spec.begin.sequence,
                          .records = spec.records,
                          .durable_before = spec.durable_before,
+                         .salt = spec.salt,
                          .previous = spec.begin.checksum,
                          .frames = frames,
                          .changes = changes});

@@ -1,5 +1,6 @@
 // The way into the journal: its bounds, and its end.
 #include <atomic>
+#include <optional>
 #include <thread>
 
 #include "child.h"
@@ -80,6 +81,34 @@ TEST_F(QueueTest, ABoundOfBytesLetsALargeAppendPassAlone) {
   for (std::thread& writer : writers) writer.join();
   EXPECT_EQ(done_, 6);
   EXPECT_THAT(journal_->Size(), IsOkAndHolds(9u));
+}
+
+TEST_F(QueueTest, ALargeAppendIsNotPassedBySmallOnesThatCameAfterIt) {
+  Options options;
+  options.queue_records_max = 3;
+  options.group_records_max = 1;
+  Open(options);
+  HoldWriter();
+  StartAppends(3, 1);  // one leads, two are in the queue
+  Settle();
+  std::optional<Appended> large;
+  std::thread writer([&] {
+    std::vector<Event> events(3);
+    for (Event& event : events) event = SessionStarted(schema::NewUuid());
+    const absl::StatusOr<Appended> appended = journal_->Append(events);
+    EXPECT_THAT(appended, IsOk());
+    if (appended.ok()) large = *appended;
+  });
+  Settle();
+  StartAppends(8, 5);
+  Settle();
+  ReleaseWriter();
+  writer.join();
+  JoinAppends();
+  ASSERT_TRUE(large.has_value());
+  EXPECT_EQ(large->first, 4u);  // after the genesis record and the three
+  EXPECT_EQ(done_, 43);
+  EXPECT_EQ(failed_ + cancelled_, 0);
 }
 
 TEST_F(QueueTest, AnAppendMayFillTheWholeQueueAndMoreThanAGroup) {

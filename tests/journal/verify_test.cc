@@ -12,6 +12,7 @@
 #include "fixture.h"
 #include "frame.h"
 #include "lmdb_env.h"
+#include "wal_entry.h"
 
 namespace nimbus::journal {
 namespace {
@@ -206,6 +207,58 @@ TEST_F(VerifyTest, FindsFramesThatReadersWouldBeServed) {
   EXPECT_THAT(reader.Read(9), StatusIs(Code::kOutOfRange));
   put_forged_at(5);  // within the frame of record 3
   EXPECT_THAT(Verify().findings, Contains(Field(&Finding::what, HasSubstr("within that"))));
+}
+
+// The tree, the frame and the head are right.
+TEST_F(VerifyTest, FindsAGenesisRecordThatNamesAnotherJournal) {
+  Tamper([&](lmdb::Transaction* txn) {
+    const lmdb::Table frames = *txn->OpenTable("frames", true, false);
+    const lmdb::Table meta = *txn->OpenTable("meta", false, false);
+    Head head;
+    const Bytes forged = Reframe(**txn->Get(frames, Key(0)), [&](uint64_t, Bytes* record) {
+      const auto* created = schema::fb::GetRecord(record->data())->event_as_JournalCreated();
+      *const_cast<schema::fb::Id*>(created->journal()) = schema::NewUuid().ToFb();
+      head.frontier.Append(LeafHashOf(*record));
+    });
+    head.frame_checksum = Frame::Decode(forged)->header().checksum;
+    ASSERT_THAT(txn->Put(frames, Key(0), forged), IsOk());
+    const std::string_view key = "head";
+    ASSERT_THAT(txn->Put(meta, lmdb::MakeView(key.data(), key.size()), EncodeHead(head)), IsOk());
+  });
+  const VerifyReport report = Verify();
+  ASSERT_EQ(report.findings.size(), 1u);
+  EXPECT_EQ(report.findings[0].sequence, 0u);
+  EXPECT_THAT(report.findings[0].what, HasSubstr(journal_->id().ToString()));
+}
+
+TEST_F(VerifyTest, FindsAFrameOfAnotherJournalInTheLog) {
+  ASSERT_THAT(journal_->Append(SessionStarted(session_)), IsOk());
+  const std::string copy = (directory_ / "copy").string();
+  std::filesystem::copy(store(), copy, std::filesystem::copy_options::recursive);
+  const std::filesystem::path path = copy + "/journal-1/wal";
+  std::string log = *test::ReadFile(path);
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<const WalEntry> entry,
+                              WalEntry::Decode(Bytes(log.begin(), log.end())));
+  const std::span<const uint8_t> value = entry->frames().at(0).value;
+  FrameBuilder builder(schema::NewUuid(), entry->first_sequence(), 0);
+  builder.Add(Frame::Decode(value)->record(0));
+  Bytes forged = builder.FinishRaw().bytes;
+  forged.insert(forged.end(), value.begin() + static_cast<long>(*FrameBytes(value)), value.end());
+  const WalFrame frames[] = {{.value = forged}};
+  const std::unique_ptr<const WalEntry> other =
+      WalEntry::Make({.journal = journal_->id(),
+                      .first_sequence = entry->first_sequence(),
+                      .records = 1,
+                      .previous = entry->header().previous,
+                      .frames = frames,
+                      .changes = entry->changes()});
+  log.replace(0, other->bytes().size(), std::string(other->bytes().begin(), other->bytes().end()));
+  ASSERT_TRUE(test::WriteFile(path, log));
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const auto journal, Journal::Open(copy, {.read_only = true}));
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const VerifyReport report, VerifyJournal(*journal, {}));
+  ASSERT_EQ(report.findings.size(), 1u);
+  EXPECT_EQ(report.findings[0].sequence, 1u);
+  EXPECT_THAT(report.findings[0].what, HasSubstr("belongs elsewhere"));
 }
 
 TEST_F(VerifyTest, FindsAnEntityTableThatSaysOtherwise) {

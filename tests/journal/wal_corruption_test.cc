@@ -3,19 +3,16 @@
 // the damage may be missing, and nothing before it.
 #include <algorithm>
 #include <csignal>
-#include <cstdlib>
 #include <cstring>
-#include <filesystem>
-#include <random>
-#include <sstream>
+#include <optional>
 
 #include "child.h"
+#include "damage.h"
 #include "format.h"
 
 namespace nimbus::journal {
 namespace {
 
-namespace fs = std::filesystem;
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -25,10 +22,6 @@ constexpr int kRounds = NIMBUS_LONG_TESTS ? 4000 : 100;
 class WalCorruptionTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    const char* given = std::getenv("NIMBUS_TEST_SEED");
-    const auto seed = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-    std::printf("NIMBUS_TEST_SEED=%llu\n", static_cast<unsigned long long>(seed));
-    random_.seed(seed);
     // A log with something in it is what a process leaves that was killed.
     NIMBUS_ASSERT_OK_AND_ASSIGN(const auto child, StartChild({"append", store_, "0", "2"}));
     ASSERT_TRUE(WaitForLines(*child, 150));
@@ -36,56 +29,19 @@ class WalCorruptionTest : public ::testing::Test {
     ASSERT_THAT(child->Wait(), IsOk());
     NIMBUS_ASSERT_OK_AND_ASSIGN(const test::Finished run, RunChild({"read", store_}));
     ASSERT_EQ(run.exit_code, 0) << run.out;
-    known_ = Lines(run.out);
+    known_ = RecordLines(run.out);
     ASSERT_GT(known_.size(), 140u);
-    for (const char* name : {"data.mdb", "wal", "wal.state"}) {
-      files_[name] = *test::ReadFile(File(name));
-    }
-    std::memcpy(&said_, files_["wal.state"].data() + 24, sizeof(said_));
+    files_.emplace(store_);
+    std::memcpy(&said_, (*files_)["wal.state"].data() + 24, sizeof(said_));
     ASSERT_GE(said_ + 4, known_.size());  // the last group may not have been acknowledged
-    used_ = files_["wal"].find_last_not_of('\0') + 1;
+    used_ = (*files_)["wal"].find_last_not_of('\0') + 1;
     ASSERT_LT(used_, kWalHalfBytes);
   }
-  fs::path File(const std::string& name) const { return fs::path(store_) / "journal-1" / name; }
-  size_t Random(size_t below) {
-    return std::uniform_int_distribution<size_t>(0, below - 1)(random_);
-  }
-  static std::vector<std::string> Lines(const std::string& out) {
-    std::vector<std::string> lines;
-    std::istringstream in(out);
-    for (std::string line; std::getline(in, line);) {
-      if (line.starts_with("record ")) lines.push_back(line);
-    }
-    return lines;
-  }
-  // The store as it was, but for its log.
-  bool Restore(const std::string& log, bool with_state) const {
-    return test::WriteFile(File("data.mdb"), files_.at("data.mdb")) &&
-           test::WriteFile(File("wal"), log) &&
-           test::WriteFile(File("wal.state"),
-                           with_state ? files_.at("wal.state") : std::string(4096, '\0'));
-  }
-  std::string Damage(std::string* log) {
-    const size_t offset = Random(used_);
-    const size_t sector = offset / kWalAlignment * kWalAlignment;
-    switch (Random(5)) {
-      case 0:
-        (*log)[offset] = static_cast<char>((*log)[offset] ^ (1 << Random(8)));
-        return fmt::format("bit flipped at {}", offset);
-      case 1:
-        for (size_t i = offset; i < offset + 8; ++i) (*log)[i] = static_cast<char>(random_());
-        return fmt::format("bytes changed at {}", offset);
-      case 2:
-        log->replace(sector, kWalAlignment, kWalAlignment, '\0');
-        return fmt::format("sector zeroed at {}", sector);
-      case 3:
-        log->replace(Random(used_ / kWalAlignment) * kWalAlignment, kWalAlignment, *log, sector,
-                     kWalAlignment);
-        return fmt::format("sector {} written over another", sector);
-      default:
-        log->resize(offset);
-        return fmt::format("cut off at {}", offset);
-    }
+  std::string DamageLog(std::string* log) {
+    const size_t offset = random_.Below(used_);
+    if (random_.Below(5) > 0) return Damage(log, offset, used_, kWalAlignment, &random_);
+    log->resize(offset);
+    return fmt::format("cut off at {}", offset);
   }
   // Runs the child; what it reads begins with the records that were there, `same`
   // of them if there are more.
@@ -97,7 +53,7 @@ class WalCorruptionTest : public ::testing::Test {
     EXPECT_THAT(run->err, Not(HasSubstr("check failed"))) << damage;
     EXPECT_THAT(static_cast<Code>(run->exit_code), AnyOf(Code::kOk, Code::kDataLoss))
         << damage << run->out;
-    const std::vector<std::string> lines = Lines(run->out);
+    const std::vector<std::string> lines = RecordLines(run->out);
     for (size_t i = 0; i < std::min({lines.size(), known_.size(), same}); ++i) {
       EXPECT_EQ(lines[i], known_[i]) << damage;
     }
@@ -106,8 +62,8 @@ class WalCorruptionTest : public ::testing::Test {
 
   test::TempDir directory_;
   const std::string store_ = (directory_ / "store").string();
-  std::mt19937_64 random_;
-  std::map<std::string, std::string> files_;
+  test::SeededRandom random_;
+  std::optional<ClosedFiles> files_;
   std::vector<std::string> known_;
   uint64_t said_ = 0;  // by wal.state to be durable
   size_t used_ = 0;    // bytes of the log
@@ -116,23 +72,23 @@ class WalCorruptionTest : public ::testing::Test {
 TEST_F(WalCorruptionTest, IsFoundWhileWalStateKnowsWhatWasThere) {
   int found = 0;
   for (int round = 0; round < kRounds && !HasFailure(); ++round) {
-    std::string log = files_["wal"];
-    const std::string damage = Damage(&log);
-    ASSERT_TRUE(Restore(log, true));
+    std::string log = (*files_)["wal"];
+    const std::string damage = DamageLog(&log);
+    ASSERT_TRUE(files_->Restore({{"wal", log}}));
     const test::Finished read = Run({"read", store_}, damage);
-    const size_t left = Lines(read.out).size();
+    const size_t left = RecordLines(read.out).size();
     found += read.exit_code != 0;
     if (read.exit_code == 0) {  // padding, or what nobody was told of
       EXPECT_GE(left, said_) << damage;
     } else {
       EXPECT_THAT(read.out, HasSubstr("wal")) << damage;
-      EXPECT_TRUE(Lines(read.out).empty()) << damage;
+      EXPECT_TRUE(RecordLines(read.out).empty()) << damage;
     }
     const test::Finished writer = Run({"append", store_, "2", "1"}, damage);
     EXPECT_EQ(writer.exit_code, read.exit_code) << damage << writer.out;
     const test::Finished again = Run({"read", store_}, damage, left);
     EXPECT_EQ(again.exit_code, read.exit_code) << damage;
-    EXPECT_EQ(Lines(again.out).size(), read.exit_code == 0 ? left + 3 : 0) << damage;
+    EXPECT_EQ(RecordLines(again.out).size(), read.exit_code == 0 ? left + 3 : 0) << damage;
   }
   EXPECT_GT(found, kRounds / 4);
   std::printf("%d of %d found, the others of no effect\n", found, kRounds);
@@ -142,15 +98,14 @@ TEST_F(WalCorruptionTest, IsFoundWhileWalStateKnowsWhatWasThere) {
 TEST_F(WalCorruptionTest, IsFoundByLaterEntriesWithoutWalState) {
   int found = 0, shorter = 0;
   for (int round = 0; round < kRounds && !HasFailure(); ++round) {
-    std::string log = files_["wal"];
-    const std::string damage = Damage(&log);
-    ASSERT_TRUE(Restore(log, false));
+    std::string log = (*files_)["wal"];
+    const std::string damage = DamageLog(&log);
+    ASSERT_TRUE(files_->Restore({{"wal", log}, {"wal.state", std::string(4096, '\0')}}));
     const test::Finished read = Run({"read", store_}, damage);
-    const size_t left = Lines(read.out).size();
+    const size_t left = RecordLines(read.out).size();
     found += read.exit_code != 0;
     shorter += read.exit_code == 0 && left < known_.size();
-    const bool cut = log.size() < files_["wal"].size();  // all that followed is gone, too
-    if (read.exit_code == 0 && !cut) {
+    if (read.exit_code == 0) {
       EXPECT_GE(left + 4, known_.size()) << damage;  // what the last group or two held
     }
     const test::Finished writer = Run({"append", store_, "2", "1"}, damage);
@@ -159,7 +114,7 @@ TEST_F(WalCorruptionTest, IsFoundByLaterEntriesWithoutWalState) {
     const test::Finished again = Run({"read", store_}, damage, left);
     EXPECT_EQ(again.exit_code, read.exit_code) << damage;
     if (read.exit_code != 0) continue;
-    EXPECT_EQ(Lines(again.out).size(), left + 3) << damage;
+    EXPECT_EQ(RecordLines(again.out).size(), left + 3) << damage;
   }
   EXPECT_GT(found, kRounds / 8);
   std::printf("%d of %d found, %d have a shorter journal\n", found, kRounds, shorter);

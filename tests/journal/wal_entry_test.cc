@@ -26,6 +26,7 @@ class WalEntryTest : public ::testing::Test {
                                 .body_bytes = 13,
                                 .frames = 3,
                                 .durable_before = 40,
+                                .salt = 0x99aabbccddeeff00,
                                 .entities = {{Bytes(17, 1), Bytes(30, 2)}, {Bytes(17, 3), {}}},
                                 .names = {{Bytes(511, 4), Bytes(16, 5)}}});
   }
@@ -59,6 +60,7 @@ TEST_F(WalEntryTest, ComesBackAsItWasMade) {
   EXPECT_EQ(entry->first_sequence(), 41u);
   EXPECT_EQ(entry->end_sequence(), 48u);
   EXPECT_EQ(entry->header().durable_before, 40u);
+  EXPECT_EQ(entry->header().salt, 0x99aabbccddeeff00u);
   EXPECT_EQ(entry->header().previous, kBegin.checksum);
   EXPECT_EQ(entry->header().checksum, made->header().checksum);
   ASSERT_EQ(entry->frames().size(), 3u);

@@ -33,7 +33,10 @@ class WalTest : public ::testing::Test {
 
   // An entry of one record that takes `bytes` in the file, and where it lies.
   WalLink Write(size_t bytes, Wal* wal) {
-    EntrySpec spec{.begin = wal->end(), .durable_before = wal->durable(), .salt = ++written_};
+    EntrySpec spec{.begin = wal->end(),
+                   .durable_before = wal->durable(),
+                   .salt = wal->salt(),
+                   .text = ++written_};
     spec.body_bytes = bytes - MakeEntry(journal_, spec)->bytes().size();
     std::unique_ptr<const WalEntry> entry = MakeEntry(journal_, spec);
     EXPECT_EQ(entry->bytes().size(), bytes);

@@ -129,6 +129,19 @@ TEST_F(WalTest, WhatFollowedAnEntryThatWasCutOffNeverComesBack) {
   }
 }
 
+// As when the clock stands still and the append is made again.
+TEST_F(WalTest, TheSameEntryAgainBringsNothingBackThatFollowedIt) {
+  WriteAndFlush(1024);
+  for (int i = 0; i < 3; ++i) Write(1024);
+  PowerCut();
+  Tear(1024 + 512);
+  TakeOver(kStart);
+  written_ = 1;
+  WriteAndFlush(1024);
+  Crash();
+  EXPECT_THAT(Found(kStart), ElementsAre(1u, 2u));
+}
+
 TEST_F(WalTest, AnEntryThatALaterOneSaysWasDurableIsMissed) {
   WriteAndFlush(1024);
   WriteAndFlush(1024);
@@ -178,25 +191,45 @@ TEST_F(WalTest, IsFoundWithoutWalState) {
   }
 }
 
-TEST_F(WalTest, AMissingOrShortFileIsMissedOnlyIfItHeldSomething) {
+TEST_F(WalTest, AFileOfAnotherLengthIsDamagedWhateverItHeld) {
   const WalLink end = WriteAndFlush(1024);
-  Crash();
-  const std::string log = *test::ReadFile(File());
-  for (const size_t size : {size_t{0}, size_t{100}, size_t{1023}}) {
+  PowerCut();  // nobody says what it held
+  for (const size_t size : {size_t{0}, size_t{100}, size_t{1024}, kWalBytes - 1, kWalBytes + 1}) {
     fs::resize_file(File(), size);
     ExpectDamaged(kStart);
-    EXPECT_THAT(Found(end), IsEmpty());
+    ExpectDamaged(end);
+    EXPECT_THAT(OpenLog()->Synchronize(end), StatusIs(Code::kDataLoss, HasSubstr("bytes long")));
+    EXPECT_EQ(fs::file_size(File()), size);
   }
+}
+
+TEST_F(WalTest, AFileThatIsCutOffWhileItIsOpenIsDamaged) {
+  WriteAndFlush(1024);
+  wal_->EndTenure();
+  fs::resize_file(File(), 512);
+  const std::unique_ptr<Wal> reader = OpenLog(true);
+  EXPECT_THAT(wal_->Synchronize(kStart), StatusIs(Code::kDataLoss, HasSubstr("bytes long")));
+  EXPECT_THAT(reader->Synchronize(kStart), StatusIs(Code::kDataLoss, HasSubstr("bytes long")));
+}
+
+TEST_F(WalTest, TheLogOfAnotherJournalIsDamage) {
+  WriteAndFlush(1024);
+  PowerCut();
+  const absl::StatusOr<std::unique_ptr<Wal>> other =
+      Wal::Open(directory_.string(), schema::NewUuid(), /*read_only=*/true);
+  ASSERT_THAT(other, IsOk());
+  EXPECT_THAT((*other)->Synchronize(kStart), StatusIs(Code::kDataLoss, HasSubstr("another")));
+  EXPECT_THAT(Found(kStart), ElementsAre(1u));
+}
+
+// A copy has none until somebody writes to it.
+TEST_F(WalTest, AMissingFileIsMissedOnlyIfItHeldSomething) {
+  const WalLink end = WriteAndFlush(1024);
+  Crash();
   fs::remove(File());
   ExpectDamaged(kStart);
   EXPECT_THAT(Found(end), IsEmpty());
   EXPECT_THAT(Found(end, true), IsEmpty());
-  ASSERT_TRUE(test::WriteFile(File(), log.substr(0, 1024)));
-  EXPECT_THAT(Found(kStart), ElementsAre(1u));
-  TakeOver(kStart);  // it grows where it is short
-  WriteAndFlush(1024);
-  Crash();
-  EXPECT_THAT(Found(kStart), ElementsAre(1u, 2u));
 }
 
 TEST_F(WalTest, AFileThatCantBeReadIsNoEndOfTheLog) {
@@ -250,11 +283,72 @@ TEST_F(WalTest, ATenureThatCouldNotBeginIsNone) {
   EXPECT_THAT(Firsts(wal->DurableOverlay(), 1), ElementsAre(1u, 2u));
 }
 
+// A page that could not be written counts as clean, and is gone when it is read
+// again: whoever has found the entry there has it in memory.
+TEST_F(WalTest, WhatAKilledProcessLeftIsWrittenOnceMoreByTheNext) {
+  for (const size_t bytes : {kMegabyte, kMegabyte, kMegabyte / 2, size_t{1024}}) Write(bytes);
+  Crash();
+  const std::string whole = *test::ReadFile(File());
+  wal_ = OpenLog();
+  ASSERT_THAT(wal_->Synchronize(kStart), IsOk());
+  EXPECT_EQ(wal_->durable(), 5u);  // as a reader it can but flush
+  for (const size_t at : {size_t{0}, kMegabyte, 2 * kMegabyte, 5 * kMegabyte / 2}) Tear(at);
+  ASSERT_THAT(wal_->BeginTenure(kStart), IsOk());
+  EXPECT_TRUE(*test::ReadFile(File()) == whole);
+  EXPECT_EQ(wal_->state()->durable(), 5u);
+}
+
+TEST_F(WalTest, WhatIsDurableIsNotWrittenOnceMore) {
+  std::vector<WalLink> ends = {kStart};
+  for (int i = 0; i < 4; ++i) ends.push_back(WriteAndFlush(kMegabyte));
+  wal_->NoteApplied(ends[2].sequence);
+  Write(1024);  // the only one that nobody says is durable
+  Crash();
+  wal_ = OpenLog();
+  ASSERT_THAT(wal_->Synchronize(ends[2]), IsOk());
+  Tear(3 * kMegabyte);
+  const std::string torn = *test::ReadFile(File());
+  Tear(0);
+  ASSERT_THAT(wal_->BeginTenure(ends[2]), IsOk());
+  EXPECT_TRUE(*test::ReadFile(File()) == torn);
+}
+
+TEST_F(WalTest, AfterAPowerCutOnlyWhatLmdbHasIsNotWrittenOnceMore) {
+  std::vector<WalLink> ends = {kStart};
+  for (int i = 0; i < 4; ++i) ends.push_back(WriteAndFlush(kMegabyte));
+  wal_->NoteApplied(ends[3].sequence);
+  WriteAndFlush(1024);
+  PowerCut();
+  wal_ = OpenLog();
+  ASSERT_THAT(wal_->Synchronize(ends[3]), IsOk());
+  Tear(2 * kMegabyte);
+  const std::string torn = *test::ReadFile(File());
+  Tear(3 * kMegabyte);
+  Tear(0);
+  ASSERT_THAT(wal_->BeginTenure(ends[3]), IsOk());
+  EXPECT_TRUE(*test::ReadFile(File()) == torn);
+}
+
+TEST_F(WalTest, WhatCantBeWrittenOnceMoreBeginsNoTenure) {
+  Write(1024);
+  Crash();
+  wal_ = OpenLog();
+  {
+    const FailingDisk disk({.call = FailingDisk::Call::kWrite, .file = "/wal", .times = 1});
+    EXPECT_THAT(wal_->BeginTenure(kStart), StatusIs(Code::kUnavailable));
+    EXPECT_EQ(disk.failures(), 1);
+  }
+  EXPECT_LE(wal_->state()->durable(), 1u);
+  ASSERT_THAT(wal_->BeginTenure(kStart), IsOk());
+  EXPECT_EQ(wal_->state()->durable(), 2u);
+}
+
 TEST_F(WalTest, AWriteThatFailedIsNotThereAndTheNextTakesItsPlace) {
   WriteAndFlush(1024);
   {
     const FailingDisk disk({.call = FailingDisk::Call::kWrite, .file = "/wal", .error = ENOSPC});
-    EXPECT_THAT(wal_->Write(MakeEntry(journal_, {.begin = wal_->end(), .body_bytes = 3000})),
+    EXPECT_THAT(wal_->Write(MakeEntry(
+                    journal_, {.begin = wal_->end(), .body_bytes = 3000, .salt = wal_->salt()})),
                 StatusIs(Code::kResourceExhausted));
   }
   EXPECT_EQ(wal_->end().sequence, 2u);

@@ -1,12 +1,11 @@
 // The write-ahead log over many turns of its halves, and of those who write to it.
 #include <atomic>
-#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <mutex>
-#include <random>
 #include <thread>
 
+#include "testing/random.h"
 #include "wal_fixture.h"
 
 namespace nimbus::journal {
@@ -18,16 +17,7 @@ constexpr int kPowerCuts = NIMBUS_LONG_TESTS ? 2000 : 40;
 // of the halves. LMDB is `applied`: what has been noted as such.
 class WalTurnsTest : public WalTest {
  protected:
-  void SetUp() override {
-    const char* given = std::getenv("NIMBUS_TEST_SEED");
-    const auto seed = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-    std::printf("NIMBUS_TEST_SEED=%llu\n", static_cast<unsigned long long>(seed));
-    random_.seed(seed);
-    WalTest::SetUp();
-  }
-  size_t Random(size_t from, size_t to) {
-    return std::uniform_int_distribution<size_t>(from, to)(random_);
-  }
+  size_t Random(size_t from, size_t to) { return from + random_.Below(to - from + 1); }
   WalLink lmdb_end() const { return ends_.at(applied_); }
   void Apply(Wal* wal, uint64_t sequence) {
     applied_ = sequence;  // LMDB first
@@ -93,7 +83,7 @@ class WalTurnsTest : public WalTest {
     return sectors;
   }
 
-  std::mt19937_64 random_;
+  test::SeededRandom random_;
   std::map<uint64_t, WalLink> ends_ = {{kStart.sequence, kStart}};
   uint64_t applied_ = kStart.sequence;
 };
@@ -198,7 +188,7 @@ TEST_F(WalTurnsTest, ReadersFollowAWriterThroughManyTurnsOfTheHalves) {
       wal_->NoteApplied(lmdb);
       if (!wal_->HasRoom(bytes)) wal_->NoteApplied(lmdb = wal_->end().sequence);
     }
-    EntrySpec spec{.begin = wal_->end(), .body_bytes = bytes - 200};
+    EntrySpec spec{.begin = wal_->end(), .body_bytes = bytes - 200, .salt = wal_->salt()};
     std::unique_ptr<const WalEntry> entry = MakeEntry(journal_, spec);
     {
       const std::lock_guard<std::mutex> lock(mu);

@@ -28,16 +28,15 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <functional>
-#include <random>
 
 #include "simulation/cases.h"
 #include "simulation/claims.h"
 #include "simulation/disk.h"
 #include "simulation/mapped.h"
 #include "simulation/trial.h"
+#include "testing/random.h"
 #include "testing/status_matchers.h"
 
 namespace nimbus::simulation {
@@ -59,13 +58,6 @@ constexpr uint64_t kImages = (NIMBUS_LONG_TESTS ? 500 : 200) / kSlower;
 
 class PowerCutTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    const char* given = std::getenv("NIMBUS_TEST_SEED");
-    seed_ = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-    std::printf("NIMBUS_TEST_SEED=%llu\n", static_cast<unsigned long long>(seed_));
-    random_.seed(seed_);
-  }
-
   Process Writer(std::vector<std::string> arguments, uint64_t calls = 0) {
     arguments.push_back(fmt::format("seed={}", random_()));
     return {.arguments = std::move(arguments), .calls = calls, .slow_ms = 0};
@@ -73,16 +65,13 @@ class PowerCutTest : public ::testing::Test {
   static Process Follower(int64_t ms) {
     return {.arguments = {fmt::format("follow_ms={}", ms)}, .calls = 0, .slow_ms = 0};
   }
-  uint64_t Random(uint64_t from, uint64_t to) {
-    return std::uniform_int_distribution<uint64_t>(from, to)(random_);
-  }
 
   // Judges images by chance of traces that `record` makes.
   void ExpectSurvives(uint64_t count, const std::function<void(Trial*)>& record) {
     for (uint64_t i = 0; i < kTraces && !HasFailure(); ++i) {
       Trial trial;
       record(&trial);
-      const std::string cases = fmt::format("some={},{}", count, seed_ + i);
+      const std::string cases = fmt::format("some={},{}", count, random_.seed() + i);
       const Verdict verdict = Judge(trial.trace(), count, cases);
       std::printf("%lu images, %zu bad\n", verdict.judged, verdict.bad.size());
       EXPECT_EQ(verdict.judged, count);
@@ -95,7 +84,7 @@ class PowerCutTest : public ::testing::Test {
   void ExpectCaught(const Trial& trial, const std::string& option, const std::string& why,
                     uint64_t count = 200) {
     const Verdict verdict =
-        Judge(trial.trace(), count, fmt::format("some={},{}", count, seed_), {option});
+        Judge(trial.trace(), count, fmt::format("some={},{}", count, random_.seed()), {option});
     const auto says_why = [&](const std::string& bad) { return bad.find(why) != bad.npos; };
     const auto example = std::find_if(verdict.bad.begin(), verdict.bad.end(), says_why);
     std::printf("%s: %zu of %lu images bad\n", option.c_str(), verdict.bad.size(), verdict.judged);
@@ -109,7 +98,8 @@ class PowerCutTest : public ::testing::Test {
     for (int i = 0; i < 10; ++i) {
       std::vector<Process> processes;
       for (int n = 0; n <= i % 2; ++n) {
-        processes.push_back(Writer({"threads=2", "appends=8", "rounds=2"}, Random(5, 150)));
+        processes.push_back(Writer({"threads=2", "appends=8", "rounds=2"},
+                                   static_cast<uint64_t>(random_.Between(5, 150))));
       }
       trial->Run(processes);
     }
@@ -117,8 +107,7 @@ class PowerCutTest : public ::testing::Test {
     trial->Run({Writer(arguments), Writer(arguments)});
   }
 
-  uint64_t seed_ = 0;
-  std::mt19937_64 random_;
+  test::SeededRandom random_;
 };
 
 // The recorder misses nothing: what the trace makes of the files is what is there.
@@ -152,8 +141,8 @@ TEST_F(PowerCutTest, LosesNothingAtAnyMomentOfASmallTrace) {
     Trial trial;
     trial.Run({Writer({"threads=1", "appends=4"})});
     NIMBUS_ASSERT_OK_AND_ASSIGN(const Trace trace, ReadTrace(trial.trace()));
-    const size_t count = EveryCase(trace, nullptr, seed_).size();
-    const std::string cases = fmt::format("every={}", seed_);
+    const size_t count = EveryCase(trace, nullptr, random_.seed()).size();
+    const std::string cases = fmt::format("every={}", random_.seed());
     const Verdict verdict = Judge(trial.trace(), count, cases);
     std::printf("%zu moments, %lu images, %zu bad\n", trace.records(), verdict.judged,
                 verdict.bad.size());
@@ -201,7 +190,7 @@ TEST_F(PowerCutTest, LosesNothingWhenThePowerIsCutAgain) {
   NIMBUS_ASSERT_OK_AND_ASSIGN(const Trace trace, ReadTrace(first.trace()));
   NIMBUS_ASSERT_OK_AND_ASSIGN(const Claims claims, ParseClaims(trace));
   Disk disk(trace);
-  for (const Case& power_cut : SomeCases(trace, kTraces * 10, seed_)) {
+  for (const Case& power_cut : SomeCases(trace, kTraces * 10, random_.seed())) {
     if (HasFailure()) return;
     disk.AdvanceTo(power_cut.cut);
     Image image = disk.MakeImage([&](const Slot& slot) { return IsThere(power_cut, slot); });

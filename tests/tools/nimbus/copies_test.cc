@@ -3,11 +3,10 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
-#include <cstdlib>
 #include <filesystem>
-#include <random>
 #include <thread>
 
+#include "testing/random.h"
 #include "tools/nimbus/fixture.h"
 
 namespace nimbus::tools {
@@ -24,10 +23,6 @@ constexpr int kKills = 20;
 class CopiesTest : public CommandLineTest {
  protected:
   void SetUp() override {
-    const char* given = std::getenv("NIMBUS_TEST_SEED");
-    const auto seed = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-    std::printf("NIMBUS_TEST_SEED=%llu\n", static_cast<unsigned long long>(seed));
-    random_.seed(seed);
     ASSERT_EQ(Nimbus({"init"}).exit_code, 0);
     ASSERT_NO_FATAL_FAILURE(Import(0, 400));
   }
@@ -75,15 +70,14 @@ class CopiesTest : public CommandLineTest {
     argv.insert(argv.end(), arguments.begin(), arguments.end());
     absl::StatusOr<std::unique_ptr<test::Program>> program = test::Program::Start(Options(argv));
     EXPECT_THAT(program, test::IsOk());
-    std::this_thread::sleep_for(
-        std::chrono::microseconds(std::uniform_int_distribution<int64_t>(0, most_us)(random_)));
+    std::this_thread::sleep_for(std::chrono::microseconds(random_.Between(0, most_us)));
     (*program)->Signal(SIGKILL);
     absl::StatusOr<Finished> run = (*program)->Wait();
     EXPECT_THAT(run, test::IsOk());
     return *std::move(run);
   }
 
-  std::mt19937_64 random_;
+  test::SeededRandom random_;
 };
 
 TEST_F(CopiesTest, KeepAReplicaByRanges) {
