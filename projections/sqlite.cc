@@ -139,6 +139,11 @@ std::optional<int64_t> Statement::OptionalInt(int column) const {
   return Int(column);
 }
 
+std::optional<double> Statement::OptionalDouble(int column) const {
+  if (IsNull(column)) return std::nullopt;
+  return sqlite3_column_double(statement_.get(), column);
+}
+
 std::optional<std::string> Statement::OptionalText(int column) const {
   if (IsNull(column)) return std::nullopt;
   return std::string(Text(column));
@@ -152,6 +157,10 @@ bool Statement::Bind(int index, std::nullptr_t) {
 
 bool Statement::Bind(int index, int64_t value) {
   return sqlite3_bind_int64(statement_.get(), index, value) == SQLITE_OK;
+}
+
+bool Statement::Bind(int index, double value) {
+  return sqlite3_bind_double(statement_.get(), index, value) == SQLITE_OK;
 }
 
 bool Statement::Bind(int index, std::string_view value) {

@@ -24,6 +24,8 @@
 #include "absl/status/statusor.h"
 #include "nimbus/journal/journal.h"
 #include "nimbus/projections/history.h"
+#include "nimbus/projections/plugin_registry.h"
+#include "nimbus/projections/plugins.h"
 
 namespace nimbus::projections {
 
@@ -78,6 +80,8 @@ class Database {
 
   journal::Journal& journal() { return *journal_; }
   History& history() { return *history_; }
+  Plugins& plugins() { return *plugins_; }
+  PluginRegistry& plugin_registry() { return *plugin_registry_; }
 
   // Waits until the views contain record `sequence`. DeadlineExceeded after
   // `timeout_ms`; FailedPrecondition when that record is in quarantine; NotFound
@@ -113,6 +117,8 @@ class Database {
   std::unique_ptr<journal::Journal> journal_;
   std::unique_ptr<Views> views_;
   std::unique_ptr<History> history_;
+  std::unique_ptr<Plugins> plugins_;
+  std::unique_ptr<PluginRegistry> plugin_registry_;
 };
 
 }  // namespace nimbus::projections
