@@ -7,7 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <functional>
+#include <iterator>
 #include <random>
 #include <string>
 #include <vector>
@@ -314,70 +314,73 @@ TEST(JsonSchemaTest, HostilePatternsTakeLinearTime) {
   });
 }
 
-// Values made at random from the schema language's own words: whatever they are, the
-// answer is OK or InvalidArgument.
+// Words of the schema language, and what may stand for them.
+constexpr const char* kWords[] = {"allOf",
+                                  "anyOf",
+                                  "oneOf",
+                                  "not",
+                                  "if",
+                                  "then",
+                                  "else",
+                                  "$ref",
+                                  "type",
+                                  "enum",
+                                  "const",
+                                  "properties",
+                                  "items",
+                                  "required",
+                                  "pattern",
+                                  "minimum",
+                                  "contains",
+                                  "format",
+                                  "id",
+                                  "$id",
+                                  "maxLength",
+                                  "#",
+                                  "#/items",
+                                  "object",
+                                  "string",
+                                  "array",
+                                  "multipleOf",
+                                  "uniqueItems",
+                                  "#/anyOf/0",
+                                  "a",
+                                  "default",
+                                  "dependencies",
+                                  "propertyNames",
+                                  "patternProperties",
+                                  "additionalProperties",
+                                  "additionalItems",
+                                  "definitions",
+                                  "maxItems",
+                                  "title",
+                                  "exclusiveMaximum"};
+
+std::string RandomJson(std::mt19937* random, int depth) {
+  const auto below = [&](unsigned limit) { return static_cast<unsigned>((*random)() % limit); };
+  const auto word = [&] { return fmt::format("\"{}\"", kWords[below(std::size(kWords))]); };
+  const unsigned kind = below(depth > 4 ? 4 : 8);
+  if (kind == 0) return word();
+  if (kind == 1) return fmt::format("{}", static_cast<int>(below(5)) - 1);
+  if (kind == 2) return below(2) == 0 ? "true" : "false";
+  if (kind == 3) return "null";
+  std::string text;
+  const unsigned members = 1 + below(3);
+  for (unsigned i = 0; i < members; ++i) {
+    if (i > 0) text += ",";
+    if (kind > 4) text += word() + ":";
+    text += RandomJson(random, depth + 1);
+  }
+  return kind > 4 ? "{" + text + "}" : "[" + text + "]";
+}
+
 TEST(JsonSchemaTest, AnswersWhateverTheSchema) {
   const unsigned seed = std::random_device{}();
   SCOPED_TRACE(fmt::format("seed {}", seed));
   std::mt19937 random(seed);
-  const std::vector<std::string> words = {"allOf",
-                                          "anyOf",
-                                          "oneOf",
-                                          "not",
-                                          "if",
-                                          "then",
-                                          "else",
-                                          "$ref",
-                                          "type",
-                                          "enum",
-                                          "const",
-                                          "properties",
-                                          "items",
-                                          "required",
-                                          "pattern",
-                                          "minimum",
-                                          "contains",
-                                          "format",
-                                          "id",
-                                          "$id",
-                                          "maxLength",
-                                          "#",
-                                          "#/items",
-                                          "object",
-                                          "string",
-                                          "array",
-                                          "multipleOf",
-                                          "uniqueItems",
-                                          "#/anyOf/0",
-                                          "a",
-                                          "default",
-                                          "dependencies",
-                                          "propertyNames",
-                                          "patternProperties",
-                                          "additionalProperties",
-                                          "additionalItems",
-                                          "definitions",
-                                          "maxItems",
-                                          "title",
-                                          "exclusiveMaximum"};
-  const auto word = [&] { return "\"" + words[random() % words.size()] + "\""; };
-  const std::function<std::string(int)> make = [&](int depth) -> std::string {
-    const unsigned kind = random() % (depth > 4 ? 4 : 8);
-    if (kind == 0) return word();
-    if (kind == 1) return fmt::format("{}", static_cast<int>(random() % 5) - 1);
-    if (kind == 2) return random() % 2 == 0 ? "true" : "false";
-    if (kind == 3) return "null";
-    std::string text;
-    for (unsigned i = 0; i < 1 + random() % 3; ++i) {
-      if (i > 0) text += ",";
-      if (kind > 4) text += word() + ":";
-      text += make(depth + 1);
-    }
-    return kind > 4 ? "{" + text + "}" : "[" + text + "]";
-  };
   int valid = 0;
   for (int i = 0; i < 3000; ++i) {
-    const std::string schema = make(0), value = make(1);
+    const std::string schema = RandomJson(&random, 0), value = RandomJson(&random, 1);
     const absl::Status checked = CheckSchema(schema);
     const absl::Status validated = ValidateAgainstSchema(schema, value);
     EXPECT_TRUE(checked.ok() || absl::IsInvalidArgument(checked)) << schema << checked.ToString();
