@@ -20,10 +20,13 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& stor
     NIMBUS_RETURN_IF_ERROR(AppendBuiltins(database->journal_.get()));
   }
   NIMBUS_ASSIGN_OR_RETURN(database->views_, Views::Open(database->journal_.get(), options.views));
-  database->history_ = std::make_unique<History>(database->journal_.get(), database->views_.get());
-  database->credentials_ =
-      std::make_unique<Credentials>(database->journal_.get(), database->views_.get());
-  database->lineage_ = std::make_unique<Lineage>(database->views_.get());
+  journal::Journal* const journal = database->journal_.get();
+  Views* const views = database->views_.get();
+  database->history_ = std::make_unique<History>(journal, views);
+  database->credentials_ = std::make_unique<Credentials>(journal, views);
+  database->lineage_ = std::make_unique<Lineage>(views);
+  database->plugins_ = std::make_unique<Plugins>(journal, views);
+  database->plugin_registry_ = std::make_unique<PluginRegistry>(journal, views);
   return database;
 }
 

@@ -3,6 +3,8 @@
 #include "credential_rows.h"
 #include "history_rows.h"
 #include "lineage_rows.h"
+#include "plugin_rows.h"
+#include "registry_rows.h"
 
 namespace nimbus::projections {
 namespace {
@@ -15,6 +17,8 @@ constexpr Domain kDomains[] = {
     {6, Event::CredentialProfileSaved, Event::CredentialProfileDeleted,
      &CredentialProfileWriter::Create},
     {7, Event::OperationForked, Event::OperationReplayed, &LineageWriter::Create},
+    {3, Event::PluginInstalled, Event::HookRemoved, &PluginsWriter::Create},
+    {3, Event::RegistryEntryCached, Event::RegistryEntryRemoved, &RegistryWriter::Create},
 };
 
 }  // namespace

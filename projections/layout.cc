@@ -6,7 +6,7 @@ namespace nimbus::projections {
 
 const Layout& ViewsLayout() {
   static const Layout layout{
-      .name = "views", .projector_version = 2, .migrations = Migrations(), .domains = Domains()};
+      .name = "views", .projector_version = 3, .migrations = Migrations(), .domains = Domains()};
   return layout;
 }
 

@@ -63,6 +63,7 @@ class Statement {
   std::string_view Text(int column) const;
   std::span<const uint8_t> Blob(int column) const;
   std::optional<int64_t> OptionalInt(int column) const;
+  std::optional<double> OptionalDouble(int column) const;
   std::optional<std::string> OptionalText(int column) const;
   int columns() const;
   enum class Type { kNull, kInteger, kReal, kText, kBlob };

@@ -21,5 +21,10 @@ void AddJournalCompactCommands(CLI::App* journal, cli::CommandLine* line);
 void AddJournalPruneCommands(CLI::App* journal, cli::CommandLine* line);
 void AddJournalRangeCommands(CLI::App* journal, cli::CommandLine* line);
 void AddJournalUsageCommands(CLI::App* journal, cli::CommandLine* line);
+void AddPluginCommands(CLI::App* app, cli::CommandLine* line);
+// Below `nimbus plugin`.
+void AddPluginInstallCommands(CLI::App* plugin, cli::CommandLine* line);
+void AddPluginHooksCommands(CLI::App* plugin, cli::CommandLine* line);
+void AddPluginRegistryCommands(CLI::App* plugin, cli::CommandLine* line);
 
 }  // namespace nimbus::tools

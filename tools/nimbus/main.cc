@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
   nimbus::tools::AddExportCommand(&app, &line);
   nimbus::tools::AddHistoryCommands(&app, &line);
   nimbus::tools::AddJournalCommands(&app, &line);
+  nimbus::tools::AddPluginCommands(&app, &line);
   cli::AddDocumentationCommands(&app, NIMBUS_VERSION, cli::CommonManSections());
   return cli::RunProgram(&app, &line, argc, argv);
 }

@@ -32,6 +32,8 @@
 #include "nimbus/projections/history.h"
 #include "nimbus/projections/lineage.h"
 #include "nimbus/projections/tables.h"
+#include "nimbus/projections/plugin_registry.h"
+#include "nimbus/projections/plugins.h"
 
 namespace nimbus::projections {
 
@@ -128,6 +130,8 @@ class Database {
   History& history() { return *history_; }
   Credentials& credentials() { return *credentials_; }
   Lineage& lineage() { return *lineage_; }
+  Plugins& plugins() { return *plugins_; }
+  PluginRegistry& plugin_registry() { return *plugin_registry_; }
 
   // Waits until the views contain record `sequence`. DeadlineExceeded after
   // `timeout_ms`; FailedPrecondition when that record is in quarantine; NotFound
@@ -189,6 +193,8 @@ class Database {
   std::unique_ptr<History> history_;
   std::unique_ptr<Credentials> credentials_;
   std::unique_ptr<Lineage> lineage_;
+  std::unique_ptr<Plugins> plugins_;
+  std::unique_ptr<PluginRegistry> plugin_registry_;
 };
 
 }  // namespace nimbus::projections

@@ -1,0 +1,45 @@
+// What races for plugins in the tests: does one thing to many plugins, as fast as it can,
+// and prints a line for each: the number, and the code of the status.
+//
+//   plugin_child STORE install|uninstall PLUGINS          plugin-0, plugin-1, …
+//   plugin_child STORE need PLUGINS                       needs-0, which needs plugin-0, …
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+#include "plugins_fixture.h"
+
+namespace nimbus::projections {
+namespace {
+
+absl::Status Do(Plugins* plugins, std::string_view what, const std::string& number) {
+  const std::string name = "plugin-" + number;
+  if (what == "install") return plugins->Install(ManifestOf(name)).status();
+  if (what == "need") {
+    return plugins->Install(ManifestOf("needs-" + number, "1.0.0", {name + " ^1"})).status();
+  }
+  NIMBUS_ASSIGN_OR_RETURN(const std::optional<schema::Uuid> id, plugins->FindByName(name));
+  if (!id) return absl::NotFoundError(name);
+  return plugins->Uninstall(*id).status();
+}
+
+}  // namespace
+}  // namespace nimbus::projections
+
+int main(int argc, char** argv) {
+  using nimbus::projections::Database;
+  if (argc != 4) return 64;
+  auto database = Database::Open(argv[1], {});
+  if (!database.ok()) {
+    std::fprintf(stderr, "%s\n", database.status().ToString().c_str());
+    return 1;
+  }
+  for (int i = 0; i < std::atoi(argv[3]); ++i) {
+    const absl::Status status =
+        nimbus::projections::Do(&(*database)->plugins(), argv[2], std::to_string(i));
+    std::printf("%d %s\n", i, absl::StatusCodeToString(status.code()).c_str());
+    if (!status.ok()) std::fprintf(stderr, "%s\n", status.ToString().c_str());
+  }
+  return 0;
+}
