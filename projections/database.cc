@@ -19,7 +19,11 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& stor
     NIMBUS_RETURN_IF_ERROR(AppendBuiltins(database->journal_.get()));
   }
   NIMBUS_ASSIGN_OR_RETURN(database->views_, Views::Open(database->journal_.get(), options.views));
-  database->history_ = std::make_unique<History>(database->journal_.get(), database->views_.get());
+  journal::Journal* const journal = database->journal_.get();
+  Views* const views = database->views_.get();
+  database->history_ = std::make_unique<History>(journal, views);
+  database->personas_ = std::make_unique<Personas>(journal, views);
+  database->config_ = std::make_unique<Config>(journal, views);
   return database;
 }
 

@@ -32,7 +32,7 @@ namespace nimbus::projections {
 
 // Of the way events become rows. Raise it with any change to what is written:
 // views made by another version are rebuilt at open.
-inline constexpr int kProjectorVersion = 2;
+inline constexpr int kProjectorVersion = 3;
 
 struct Bookmark {
   std::string journal_id;

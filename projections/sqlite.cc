@@ -122,6 +122,10 @@ bool Statement::IsNull(int column) const {
 
 int64_t Statement::Int(int column) const { return sqlite3_column_int64(statement_.get(), column); }
 
+double Statement::Double(int column) const {
+  return sqlite3_column_double(statement_.get(), column);
+}
+
 std::string_view Statement::Text(int column) const {
   const unsigned char* text = sqlite3_column_text(statement_.get(), column);
   const int size = sqlite3_column_bytes(statement_.get(), column);
@@ -152,6 +156,10 @@ bool Statement::Bind(int index, std::nullptr_t) {
 
 bool Statement::Bind(int index, int64_t value) {
   return sqlite3_bind_int64(statement_.get(), index, value) == SQLITE_OK;
+}
+
+bool Statement::Bind(int index, double value) {
+  return sqlite3_bind_double(statement_.get(), index, value) == SQLITE_OK;
 }
 
 bool Statement::Bind(int index, std::string_view value) {

@@ -60,6 +60,7 @@ class Statement {
   int64_t Int(int column) const;
   std::string_view Text(int column) const;
   std::span<const uint8_t> Blob(int column) const;
+  double Double(int column) const;
   std::optional<int64_t> OptionalInt(int column) const;
   std::optional<std::string> OptionalText(int column) const;
   int columns() const;
@@ -81,6 +82,7 @@ class Statement {
   bool Bind(int index, std::nullptr_t);
   bool Bind(int index, int value) { return Bind(index, static_cast<int64_t>(value)); }
   bool Bind(int index, int64_t value);
+  bool Bind(int index, double value);
   bool Bind(int index, std::string_view value);
   bool Bind(int index, const char* value) { return Bind(index, std::string_view(value)); }
   bool Bind(int index, const std::string& value) { return Bind(index, std::string_view(value)); }

@@ -23,7 +23,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "nimbus/journal/journal.h"
+#include "nimbus/projections/config.h"
 #include "nimbus/projections/history.h"
+#include "nimbus/projections/personas.h"
 
 namespace nimbus::projections {
 
@@ -36,7 +38,7 @@ struct ViewsOptions {
 };
 
 struct DatabaseOptions {
-  // With read_only, History's commands are FailedPrecondition; the views are
+  // With read_only, all commands that append are FailedPrecondition; the views are
   // still brought up to date if their files can be written.
   journal::Options journal;
   ViewsOptions views;
@@ -78,6 +80,8 @@ class Database {
 
   journal::Journal& journal() { return *journal_; }
   History& history() { return *history_; }
+  Personas& personas() { return *personas_; }
+  Config& config() { return *config_; }
 
   // Waits until the views contain record `sequence`. DeadlineExceeded after
   // `timeout_ms`; FailedPrecondition when that record is in quarantine; NotFound
@@ -113,6 +117,8 @@ class Database {
   std::unique_ptr<journal::Journal> journal_;
   std::unique_ptr<Views> views_;
   std::unique_ptr<History> history_;
+  std::unique_ptr<Personas> personas_;
+  std::unique_ptr<Config> config_;
 };
 
 }  // namespace nimbus::projections
