@@ -29,6 +29,7 @@ using Code = absl::StatusCode;
 
 constexpr char kLocalStore[] = ".nimbus";
 constexpr int64_t kCatchUpSliceMs = 200;
+constexpr int64_t kAwaitViewsMs = 60'000;
 
 std::atomic<bool> interrupted = false;
 std::string program_name = "nimbus";
@@ -147,6 +148,21 @@ CLI::Validator IsCount() {
       "", "count");
 }
 
+void AddPageOptions(CLI::App* command, Page* page) {
+  command
+      ->add_option("--limit", page->limit,
+                   "At most so many (default: the preference history.max_entries)")
+      ->transform(IsCount())
+      ->type_name("COUNT");
+  command->add_option("--offset", page->offset, "Pass over so many")
+      ->transform(IsCount())
+      ->capture_default_str();
+}
+
+void AddReasonOption(CLI::App* command, std::string* reason) {
+  command->add_option("--reason", *reason, "Why, for the record")->type_name("TEXT");
+}
+
 int RunProgram(CLI::App* app, CommandLine* line, int argc, char** argv) {
   FillClosedStreams();
   program_name = app->get_name();
@@ -206,11 +222,14 @@ absl::StatusOr<std::unique_ptr<journal::Journal>> OpenJournalToWrite(const Comma
   return OpenExisting(line, /*read_only=*/false);
 }
 
-absl::StatusOr<std::unique_ptr<projections::Database>> OpenDatabase(const CommandLine& line) {
+namespace {
+
+absl::StatusOr<std::unique_ptr<projections::Database>> OpenCaughtUp(const CommandLine& line,
+                                                                    bool read_only) {
   NIMBUS_ASSIGN_OR_RETURN(const std::string store, StorePath(line));
   projections::DatabaseOptions options;
   options.journal.create = false;
-  options.journal.read_only = true;
+  options.journal.read_only = read_only;
   absl::StatusOr<std::unique_ptr<projections::Database>> database =
       projections::Database::Open(store, options);
   if (!database.ok()) return WithHint(database.status(), store);
@@ -225,6 +244,21 @@ absl::StatusOr<std::unique_ptr<projections::Database>> OpenDatabase(const Comman
     NIMBUS_ASSIGN_OR_RETURN(const uint64_t size, (*database)->journal().Size());
     progress.Update(status.watermark, size);
   }
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<projections::Database>> OpenDatabase(const CommandLine& line) {
+  return OpenCaughtUp(line, /*read_only=*/true);
+}
+
+absl::StatusOr<std::unique_ptr<projections::Database>> OpenDatabaseToWrite(
+    const CommandLine& line) {
+  return OpenCaughtUp(line, /*read_only=*/false);
+}
+
+absl::Status AwaitViews(projections::Database& database, const projections::Written& written) {
+  return database.WaitFor(written.sequence, kAwaitViewsMs);
 }
 
 std::vector<ManSection> CommonManSections() {
