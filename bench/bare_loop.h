@@ -29,11 +29,11 @@ class BareLoop {
   uint64_t compressed_bytes() const { return compressed_bytes_; }
 
  private:
-  struct Compressor;
+  struct Contexts;
 
   void Compress();
 
-  const std::unique_ptr<Compressor> compressor_;
+  const std::unique_ptr<Contexts> contexts_;
   Bytes block_, compressed_;
   uint64_t compressed_bytes_ = 0;
   uint64_t sum_ = 0;

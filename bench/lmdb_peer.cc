@@ -1,7 +1,8 @@
 // Plain LMDB: what someone stores events in who wants nothing but LMDB, and the
 // same with a hash and compression added by hand.
 #include <lmdb.h>
-#include <sodium.h>
+#include <openssl/evp.h>
+#include <openssl/sha.h>
 #include <zstd.h>
 
 #include <cstdint>
@@ -33,13 +34,15 @@ struct FreeContext {
 Bytes HashAndCompress(const Bytes& value) {
   static const int level = journal::Options().compression_level;
   thread_local const std::unique_ptr<ZSTD_CCtx, FreeContext> context(ZSTD_createCCtx());
-  Bytes result(crypto_hash_sha256_BYTES + ZSTD_compressBound(value.size()));
-  crypto_hash_sha256(result.data(), value.data(), value.size());
-  const size_t size = ZSTD_compressCCtx(context.get(), result.data() + crypto_hash_sha256_BYTES,
-                                        result.size() - crypto_hash_sha256_BYTES, value.data(),
-                                        value.size(), level);
+  Bytes result(SHA256_DIGEST_LENGTH + ZSTD_compressBound(value.size()));
+  static EVP_MD* const sha256 = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  NIMBUS_CHECK(EVP_Digest(value.data(), value.size(), result.data(), nullptr, sha256, nullptr) ==
+               1);
+  const size_t size =
+      ZSTD_compressCCtx(context.get(), result.data() + SHA256_DIGEST_LENGTH,
+                        result.size() - SHA256_DIGEST_LENGTH, value.data(), value.size(), level);
   NIMBUS_CHECK(!ZSTD_isError(size));
-  result.resize(crypto_hash_sha256_BYTES + size);
+  result.resize(SHA256_DIGEST_LENGTH + size);
   return result;
 }
 

@@ -1,7 +1,6 @@
 #include "apply.h"
 
 #include <algorithm>
-#include <map>
 #include <utility>
 
 #include "nimbus/schema/check.h"
@@ -47,35 +46,45 @@ bool IsPackable(const BlockEntry& block) {
          block.stored_bytes < kPackableBytesMax;
 }
 
+// What is filled is written when it has so many bytes: what there is of a bypass
+// is in memory once already.
+constexpr size_t kFilledBytesMax = kWalBytes;
+
+// A value of the frames table, but for its compression.
+struct FilledFrame {
+  FrameBuilder records;
+  std::vector<PackedBlock> blocks;
+  size_t body_bytes = 0;
+};
+
 // Fills frames with the records and bodies of entries.
 class Packing {
  public:
-  Packing(const Environment& environment, lmdb::Transaction* txn, TileWriter* tiles, Head* head,
-          int compression_level)
-      : environment_(environment),
-        txn_(*txn),
-        tiles_(*tiles),
-        head_(*head),
-        compression_level_(compression_level) {}
+  Packing(const Environment& environment, lmdb::Transaction* txn, TileWriter* tiles,
+          BlockWork* work, Head* head)
+      : environment_(environment), txn_(*txn), tiles_(*tiles), work_(*work), head_(*head) {}
 
   absl::Status Add(const WalFrame& from);
-  absl::Status Finish() { return frame_.has_value() ? CloseFrame() : absl::OkStatus(); }
+  absl::Status Finish();
 
  private:
   absl::Status AddRecords(const Frame& frame, uint64_t from, uint64_t to);
   void AddBlock(const BlockEntry& block);
   void ClosePack();
-  absl::Status CloseFrame();
+  void CloseFrame();
+  absl::Status WriteFilled();
+  absl::Status WriteFrame(FilledFrame* frame);
 
   const Environment& environment_;
   lmdb::Transaction& txn_;
   TileWriter& tiles_;
+  BlockWork& work_;
   Head& head_;
-  const int compression_level_;
-  std::optional<FrameBuilder> frame_;
-  std::optional<BodyFrameBuilder> bodies_;
-  std::vector<BodyExtent> pack_;  // small bodies that are to be one block
-  Bytes pack_plain_;
+  std::optional<FilledFrame> frame_;
+  PackedBlock pack_;  // the last of its blocks, if that is of small bodies
+  size_t pack_bytes_ = 0;
+  std::vector<FilledFrame> filled_;
+  size_t filled_bytes_ = 0;
 };
 
 absl::Status Packing::Add(const WalFrame& from) {
@@ -104,16 +113,18 @@ absl::Status Packing::Add(const WalFrame& from) {
 absl::Status Packing::AddRecords(const Frame& frame, uint64_t from, uint64_t to) {
   size_t bytes = 0;
   for (uint64_t i = from; i < to; ++i) bytes += frame.record(i - frame.first_sequence()).size();
-  const bool full = frame_.has_value() && (!frame_->HasRoomFor(to - from, bytes) ||
-                                           (bodies_.has_value() && bodies_->IsFull()));
-  if (full) NIMBUS_RETURN_IF_ERROR(CloseFrame());
+  const bool full = frame_.has_value() && (!frame_->records.HasRoomFor(to - from, bytes) ||
+                                           frame_->body_bytes >= kFrameBodyBytesMax);
+  if (full) CloseFrame();
+  if (filled_bytes_ >= kFilledBytesMax) NIMBUS_RETURN_IF_ERROR(WriteFilled());
   if (!frame_.has_value()) {
     NIMBUS_CHECK(from == head_.size());
-    frame_.emplace(environment_.journal_id(), from, head_.frame_checksum);
+    frame_.emplace(FilledFrame{.records = {environment_.journal_id(), from, 0}, .blocks = {}});
   }
+  filled_bytes_ += bytes;
   for (uint64_t i = from; i < to; ++i) {
     const std::span<const uint8_t> record = frame.record(i - frame.first_sequence());
-    frame_->Add(record);
+    frame_->records.Add(record);
     const Hash leaf = LeafHashOf(record);
     head_.frontier.Append(leaf);
     NIMBUS_RETURN_IF_ERROR(tiles_.Append(environment_, &txn_, leaf));
@@ -122,45 +133,67 @@ absl::Status Packing::AddRecords(const Frame& frame, uint64_t from, uint64_t to)
 }
 
 void Packing::AddBlock(const BlockEntry& block) {
-  if (!bodies_.has_value()) bodies_.emplace(frame_->first_sequence());
+  frame_->body_bytes += block.stored.size();
   if (!IsPackable(block)) {
     ClosePack();
-    bodies_->Add(block);
+    frame_->blocks.push_back({.entry = block, .pieces = {}, .stored = {}});
     return;
   }
-  if (pack_plain_.size() + block.stored.size() > kPackedBlockBytesMax ||
-      pack_.size() + block.bodies.size() > kRunRecordsMax) {
+  std::vector<BodyExtent>& bodies = pack_.entry.bodies;
+  if (pack_bytes_ + block.stored.size() > kPackedBlockBytesMax ||
+      bodies.size() + block.bodies.size() > kRunRecordsMax) {
     ClosePack();
   }
-  pack_.insert(pack_.end(), block.bodies.begin(), block.bodies.end());
-  pack_plain_.insert(pack_plain_.end(), block.stored.begin(), block.stored.end());
+  bodies.insert(bodies.end(), block.bodies.begin(), block.bodies.end());
+  pack_.pieces.push_back(block.stored);
+  pack_bytes_ += block.stored.size();
 }
 
 void Packing::ClosePack() {
-  if (pack_.empty()) return;
-  Encoded encoded = EncodeStored(pack_plain_, {}, compression_level_);
-  const Block block{.codec = encoded.codec,
-                    .depth = 0,
-                    .bodies = std::exchange(pack_, {}),
-                    .stored = std::move(encoded.bytes)};
-  pack_plain_.clear();
-  bodies_->Add(PlaceBlock(block, 0, std::nullopt));
+  if (pack_.pieces.empty()) return;
+  frame_->blocks.push_back(std::exchange(pack_, {}));
+  pack_bytes_ = 0;
+}
+
+void Packing::CloseFrame() {
+  ClosePack();
+  filled_bytes_ += frame_->body_bytes;
+  filled_.push_back(*std::move(frame_));
+  frame_.reset();
+}
+
+absl::Status Packing::Finish() {
+  if (frame_.has_value()) CloseFrame();
+  return WriteFilled();
+}
+
+absl::Status Packing::WriteFilled() {
+  std::vector<PackedBlock*> blocks;
+  for (FilledFrame& frame : filled_) {
+    for (PackedBlock& block : frame.blocks) {
+      if (!block.pieces.empty()) blocks.push_back(&block);
+    }
+  }
+  work_.Compress(blocks);
+  for (FilledFrame& frame : filled_) NIMBUS_RETURN_IF_ERROR(WriteFrame(&frame));
+  filled_.clear();
+  filled_bytes_ = 0;
+  return absl::OkStatus();
 }
 
 // The frame and the bodies of its records are one value: a B-tree and a page's
 // slack less, for each frame.
-absl::Status Packing::CloseFrame() {
-  const uint64_t key = frame_->first_sequence();
-  FrameBuilder::Finished frame = frame_->Finish();
-  head_.frame_checksum = frame.checksum;
-  frame_.reset();
-  if (bodies_.has_value()) {
-    ClosePack();
-    const Bytes bodies = bodies_->Finish();
-    frame.bytes.insert(frame.bytes.end(), bodies.begin(), bodies.end());
-    bodies_.reset();
+absl::Status Packing::WriteFrame(FilledFrame* frame) {
+  const uint64_t key = frame->records.first_sequence();
+  frame->records.set_previous_checksum(head_.frame_checksum);
+  FrameBuilder::Finished value = frame->records.Finish();
+  head_.frame_checksum = value.checksum;
+  if (!frame->blocks.empty()) {
+    BodyFrameBuilder bodies(key);
+    for (const PackedBlock& block : frame->blocks) bodies.Add(block.entry);
+    bodies.AppendTo(&value.bytes);
   }
-  return txn_.Put(environment_.tables().frames, KeyOf(key), frame.bytes);
+  return txn_.Put(environment_.tables().frames, KeyOf(key), value.bytes);
 }
 
 }  // namespace
@@ -193,6 +226,13 @@ absl::Status TileWriter::Append(const Environment& environment, lmdb::Transactio
 }
 
 absl::Status LogApplier::Apply(const WalEntry* bypass) {
+  work_.Begin();
+  const absl::Status status = ApplyEntries(bypass);
+  work_.End();
+  return status;
+}
+
+absl::Status LogApplier::ApplyEntries(const WalEntry* bypass) {
   // What could not be flushed must not become visible by way of LMDB.
   NIMBUS_RETURN_IF_ERROR(environment_.wal()->Flush());
   WalOverlay overlay = environment_.wal()->DurableOverlay();
@@ -222,7 +262,7 @@ absl::Status LogApplier::Apply(const WalEntry* bypass) {
 
 absl::Status LogApplier::Put(lmdb::Transaction* txn, std::span<const WalEntry* const> entries,
                              Head* head) {
-  Packing packing(environment_, txn, &tiles_, head, compression_level_);
+  Packing packing(environment_, txn, &tiles_, &work_, head);
   for (const WalEntry* entry : entries) {
     for (const WalFrame& frame : entry->frames()) NIMBUS_RETURN_IF_ERROR(packing.Add(frame));
   }
@@ -234,21 +274,22 @@ absl::Status LogApplier::Put(lmdb::Transaction* txn, std::span<const WalEntry* c
 
 absl::Status LogApplier::PutChanges(lmdb::Transaction* txn,
                                     std::span<const WalEntry* const> entries) const {
-  using Key = std::pair<WalTable, std::span<const uint8_t>>;
-  const auto less = [](const Key& a, const Key& b) {
-    if (a.first != b.first) return a.first < b.first;
-    return std::ranges::lexicographical_compare(a.second, b.second);
-  };
-  std::map<Key, std::span<const uint8_t>, decltype(less)> last(less);
+  std::vector<const WalChange*> changes;
   for (const WalEntry* entry : entries) {
-    for (const WalChange& change : entry->changes())
-      last[{change.table, change.key}] = change.value;
+    for (const WalChange& change : entry->changes()) changes.push_back(&change);
   }
-  for (const auto& [key, value] : last) {
-    const lmdb::Table table = key.first == WalTable::kChunks
+  const auto less = [](const WalChange* a, const WalChange* b) {
+    if (a->table != b->table) return a->table < b->table;
+    return std::ranges::lexicographical_compare(a->key, b->key);
+  };
+  std::ranges::stable_sort(changes, less);  // of several of a key, the last one stays the last
+  for (size_t i = 0; i < changes.size(); ++i) {
+    if (i + 1 < changes.size() && !less(changes[i], changes[i + 1])) continue;
+    const WalChange& change = *changes[i];
+    const lmdb::Table table = change.table == WalTable::kChunks
                                   ? environment_.tables().chunks
-                                  : TableOf(environment_.tables().entity, key.first);
-    NIMBUS_RETURN_IF_ERROR(txn->Put(table, key.second, value));
+                                  : TableOf(environment_.tables().entity, change.table);
+    NIMBUS_RETURN_IF_ERROR(txn->Put(table, change.key, change.value));
   }
   return absl::OkStatus();
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "block_work.h"
 #include "environment.h"
 #include "merkle.h"
 
@@ -31,24 +32,29 @@ class TileWriter {
   std::vector<Hash> partial_;  // leaf hashes since the last full tile
 };
 
-// One thread at a time, with the tenure.
+// One thread at a time, with the tenure, but for Help.
 class LogApplier {
  public:
   // `compression_level` is zstd's, of packed bodies.
   LogApplier(const Environment& environment, int compression_level)
-      : environment_(environment), compression_level_(compression_level) {}
+      : environment_(environment), work_(compression_level) {}
 
   // Flushes the log and commits its entries to LMDB, then `bypass` unless it is
   // null: a group that does not go through the log. OK: they are on stable storage there.
   // ResourceExhausted: disk or map full, nothing was written. DataLoss: unknown.
   absl::Status Apply(const WalEntry* bypass = nullptr);
 
+  // Of another thread, one that can't go on before an Apply that is under way has
+  // ended: makes that end sooner, and waits for it as good as to its end.
+  void Help() { work_.Help(); }
+
  private:
+  absl::Status ApplyEntries(const WalEntry* bypass);
   absl::Status Put(lmdb::Transaction* txn, std::span<const WalEntry* const> entries, Head* head);
   absl::Status PutChanges(lmdb::Transaction* txn, std::span<const WalEntry* const> entries) const;
 
   const Environment& environment_;
-  const int compression_level_;
+  BlockWork work_;
   TileWriter tiles_;
 };
 

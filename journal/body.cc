@@ -6,12 +6,12 @@
 
 #include <algorithm>
 #include <bit>
-#include <memory>
 #include <utility>
 
 #include "frame.h"
 #include "nimbus/schema/check.h"
 #include "nimbus/schema/status.h"
+#include "zstd_context.h"
 
 namespace nimbus::journal {
 namespace {
@@ -26,23 +26,27 @@ constexpr uint8_t kChunkedFlag = 0x80;  // in the codec byte
 
 size_t Padded(size_t bytes) { return (bytes + 7) & ~size_t{7}; }
 
-struct FreeContext {
-  void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
-  void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
+// What zstd wants to write to is larger than what it writes, and is kept by the
+// thread unless it is very large.
+class Room {
+ public:
+  explicit Room(size_t bytes_min) {
+    if (Kept().size() < bytes_min) Kept().resize(bytes_min);
+  }
+  ~Room() {
+    constexpr size_t kKeptBytesMax = 256 * 1024;
+    if (Kept().size() > kKeptBytesMax) Bytes().swap(Kept());
+  }
+  Room(const Room&) = delete;
+  Room& operator=(const Room&) = delete;
+  Bytes& bytes() { return Kept(); }
+
+ private:
+  static Bytes& Kept() {
+    thread_local Bytes kept;
+    return kept;
+  }
 };
-
-// Contexts are worth keeping: making one costs more than a small body does.
-ZSTD_CCtx* Compressor() {
-  thread_local const std::unique_ptr<ZSTD_CCtx, FreeContext> context(ZSTD_createCCtx());
-  NIMBUS_CHECK(context != nullptr);
-  return context.get();
-}
-
-ZSTD_DCtx* Decompressor() {
-  thread_local const std::unique_ptr<ZSTD_DCtx, FreeContext> context(ZSTD_createDCtx());
-  NIMBUS_CHECK(context != nullptr);
-  return context.get();
-}
 
 void SetParameter(ZSTD_CCtx* context, ZSTD_cParameter parameter, int value) {
   NIMBUS_CHECK(!ZSTD_isError(ZSTD_CCtx_setParameter(context, parameter, value)));
@@ -89,8 +93,7 @@ void AppendToBlock(Bytes body, Bytes* block) {
 Encoded EncodeStored(std::span<const uint8_t> plain, std::span<const uint8_t> base, int level) {
   Encoded raw{.codec = Codec::kRaw, .bytes = {}};
   if (plain.size() >= kCompressBytesMin) {
-    ZSTD_CCtx* context = Compressor();
-    NIMBUS_CHECK(!ZSTD_isError(ZSTD_CCtx_reset(context, ZSTD_reset_session_and_parameters)));
+    ZSTD_CCtx* context = ThreadCompressor();
     const size_t reach = plain.size() + base.size();
     SetParameter(context, ZSTD_c_compressionLevel, level);
     SetParameter(context, ZSTD_c_windowLog,
@@ -101,13 +104,13 @@ Encoded EncodeStored(std::span<const uint8_t> plain, std::span<const uint8_t> ba
     if (!base.empty()) {
       NIMBUS_CHECK(!ZSTD_isError(ZSTD_CCtx_refPrefix(context, base.data(), base.size())));
     }
-    Encoded zstd{.codec = Codec::kZstd, .bytes = Bytes(ZSTD_compressBound(plain.size()))};
-    const size_t size =
-        ZSTD_compress2(context, zstd.bytes.data(), zstd.bytes.size(), plain.data(), plain.size());
+    Room room(ZSTD_compressBound(plain.size()));
+    Bytes& out = room.bytes();
+    const size_t size = ZSTD_compress2(context, out.data(), out.size(), plain.data(), plain.size());
     NIMBUS_CHECK(!ZSTD_isError(size));
     if (size < plain.size()) {
-      zstd.bytes.resize(size);
-      return zstd;
+      const auto end = out.begin() + static_cast<ptrdiff_t>(size);
+      return {.codec = Codec::kZstd, .bytes = Bytes(out.begin(), end)};
     }
   }
   raw.bytes.assign(plain.begin(), plain.end());
@@ -126,8 +129,7 @@ absl::StatusOr<Bytes> DecodeStored(Codec codec, std::span<const uint8_t> stored,
       header.frameContentSize != plain_bytes) {
     return absl::DataLossError("block is not the zstd frame it should be");
   }
-  ZSTD_DCtx* context = Decompressor();
-  NIMBUS_CHECK(!ZSTD_isError(ZSTD_DCtx_reset(context, ZSTD_reset_session_and_parameters)));
+  ZSTD_DCtx* context = ThreadDecompressor();
   if (!base.empty()) {
     NIMBUS_CHECK(!ZSTD_isError(ZSTD_DCtx_refPrefix(context, base.data(), base.size())));
   }
@@ -179,13 +181,17 @@ void BodyFrameBuilder::Add(const BlockEntry& block) {
 
 Bytes BodyFrameBuilder::Finish() const {
   Bytes frame;
-  frame.reserve(12 + entries_.size() + data_.size());
-  PutFixed(kBodyFrameMagic, &frame);
-  PutFixed(count_, &frame);
-  PutFixed(static_cast<uint32_t>(entries_.size()), &frame);
-  frame.insert(frame.end(), entries_.begin(), entries_.end());
-  frame.insert(frame.end(), data_.begin(), data_.end());
+  AppendTo(&frame);
   return frame;
+}
+
+void BodyFrameBuilder::AppendTo(Bytes* out) const {
+  out->reserve(out->size() + 3 * sizeof(uint32_t) + entries_.size() + data_.size());
+  PutFixed(kBodyFrameMagic, out);
+  PutFixed(count_, out);
+  PutFixed(static_cast<uint32_t>(entries_.size()), out);
+  out->insert(out->end(), entries_.begin(), entries_.end());
+  out->insert(out->end(), data_.begin(), data_.end());
 }
 
 namespace {

@@ -96,6 +96,8 @@ class BodyFrameBuilder {
   void Add(const BlockEntry& block);
   bool IsFull() const { return data_.size() >= kFrameBodyBytesMax; }
   Bytes Finish() const;
+  // The same, after what `out` holds.
+  void AppendTo(Bytes* out) const;
 
  private:
   uint64_t first_sequence_;

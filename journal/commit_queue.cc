@@ -287,6 +287,7 @@ absl::Status CommitQueue::WriteEntry(std::unique_ptr<const WalEntry> entry, Dura
 // Waits until the half of the log that is used next has been applied.
 absl::Status CommitQueue::MakeRoom(size_t bytes) {
   if (environment_.wal()->HasRoom(bytes)) return absl::OkStatus();
+  applier_.Help();
   BeginApplying();
   const absl::Status status =
       environment_.wal()->HasRoom(bytes) ? absl::OkStatus() : applier_.Apply();

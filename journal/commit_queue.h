@@ -125,7 +125,7 @@ class CommitQueue {
   // The leader's own.
   const std::unique_ptr<Tenure> tenure_;
 
-  // Of whoever is applying.
+  // Of whoever is applying, and who helps.
   LogApplier applier_;
 
   std::atomic<uint32_t> visits_ = 0;  // and kClosing, once the last one is waited for

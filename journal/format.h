@@ -41,7 +41,7 @@ inline constexpr size_t kNonceBytes = 16;
 
 // Blocks of less plaintext than this stay raw until the applier packs those that
 // follow each other into blocks of up to kPackedBlockBytesMax.
-inline constexpr size_t kPackableBytesMax = 16 * 1024;
+inline constexpr size_t kPackableBytesMax = 64 * 1024;
 inline constexpr size_t kPackedBlockBytesMax = 64 * 1024;
 
 inline constexpr uint32_t kWalEntryMagic = 0x45574d4e;  // "NMWE"

@@ -4,10 +4,12 @@
 #include <zstd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "nimbus/schema/check.h"
 #include "nimbus/schema/event.h"
 #include "nimbus/schema/status.h"
+#include "zstd_context.h"
 
 namespace nimbus::journal {
 namespace {
@@ -28,17 +30,6 @@ uint64_t ChecksumOf(FrameHeader header, std::span<const uint8_t> payload) {
   header.checksum = 0;
   const uint64_t of_header = XXH3_64bits(&header, sizeof(header));
   return XXH3_64bits_withSeed(payload.data(), payload.size(), of_header);
-}
-
-// Empty when compressing does not pay.
-Bytes Compressed(const Bytes& plain) {
-  if (plain.size() < kCompressBytesMin) return {};
-  Bytes out(ZSTD_compressBound(plain.size()));
-  const size_t size =
-      ZSTD_compress(out.data(), out.size(), plain.data(), plain.size(), kCompressionLevel);
-  if (ZSTD_isError(size) || size >= plain.size()) return {};
-  out.resize(size);
-  return out;
 }
 
 }  // namespace
@@ -68,35 +59,50 @@ bool FrameBuilder::HasRoomFor(size_t records, size_t bytes) const {
                        records_.size() + bytes + 8 * records <= kFrameRecordBytesMax);
 }
 
+// The payload, after room for the header.
 Bytes FrameBuilder::Plain() const {
   NIMBUS_CHECK(!IsEmpty());
-  Bytes plain(Padded(lengths_.size() * sizeof(uint32_t)));
-  std::memcpy(plain.data(), lengths_.data(), lengths_.size() * sizeof(uint32_t));
-  plain.insert(plain.end(), records_.begin(), records_.end());
-  return plain;
+  const size_t lengths_bytes = lengths_.size() * sizeof(uint32_t);
+  Bytes bytes;
+  bytes.reserve(sizeof(FrameHeader) + Padded(lengths_bytes) + records_.size());
+  bytes.resize(sizeof(FrameHeader) + Padded(lengths_bytes));
+  std::memcpy(bytes.data() + sizeof(FrameHeader), lengths_.data(), lengths_bytes);
+  bytes.insert(bytes.end(), records_.begin(), records_.end());
+  return bytes;
 }
 
 FrameBuilder::Finished FrameBuilder::Finish() const {
-  const Bytes plain = Plain();
-  return Assemble(plain, Compressed(plain));
+  Bytes plain = Plain();
+  const std::span<const uint8_t> payload = std::span(plain).subspan(sizeof(FrameHeader));
+  if (payload.size() < kCompressBytesMin) return Seal(std::move(plain), 0, payload.size());
+  Bytes bytes(sizeof(FrameHeader) + ZSTD_compressBound(payload.size()));
+  const size_t size = ZSTD_compressCCtx(ThreadCompressor(), bytes.data() + sizeof(FrameHeader),
+                                        bytes.size() - sizeof(FrameHeader), payload.data(),
+                                        payload.size(), kCompressionLevel);
+  if (ZSTD_isError(size) || size >= payload.size()) {
+    return Seal(std::move(plain), 0, payload.size());
+  }
+  bytes.resize(sizeof(FrameHeader) + size);
+  return Seal(std::move(bytes), kFrameCompressed, payload.size());
 }
 
-FrameBuilder::Finished FrameBuilder::FinishRaw() const { return Assemble(Plain(), {}); }
+FrameBuilder::Finished FrameBuilder::FinishRaw() const {
+  Bytes plain = Plain();
+  const size_t plain_bytes = plain.size() - sizeof(FrameHeader);
+  return Seal(std::move(plain), 0, plain_bytes);
+}
 
-FrameBuilder::Finished FrameBuilder::Assemble(const Bytes& plain, const Bytes& compressed) const {
-  const Bytes& payload = compressed.empty() ? plain : compressed;
+// Writes the header before the payload of `bytes`.
+FrameBuilder::Finished FrameBuilder::Seal(Bytes bytes, uint16_t flags, size_t plain_bytes) const {
+  const std::span<const uint8_t> payload = std::span(bytes).subspan(sizeof(FrameHeader));
   FrameHeader header = header_;
-  header.flags = compressed.empty() ? 0 : kFrameCompressed;
+  header.flags = flags;
   header.count = static_cast<uint32_t>(lengths_.size());
-  header.plain_bytes = static_cast<uint32_t>(plain.size());
+  header.plain_bytes = static_cast<uint32_t>(plain_bytes);
   header.stored_bytes = static_cast<uint32_t>(payload.size());
   header.checksum = ChecksumOf(header, payload);
-
-  Finished finished{.bytes = {}, .checksum = header.checksum};
-  finished.bytes.reserve(sizeof(header) + payload.size());
-  PutFixed(header, &finished.bytes);
-  finished.bytes.insert(finished.bytes.end(), payload.begin(), payload.end());
-  return finished;
+  std::memcpy(bytes.data(), &header, sizeof(header));
+  return {.bytes = std::move(bytes), .checksum = header.checksum};
 }
 
 std::optional<size_t> FrameBytes(std::span<const uint8_t> bytes) {
@@ -128,8 +134,8 @@ absl::StatusOr<Frame> Frame::Decode(std::span<const uint8_t> bytes) {
     frame.plain_.assign(payload.begin(), payload.end());
   } else {
     frame.plain_.resize(header.plain_bytes);
-    const size_t size =
-        ZSTD_decompress(frame.plain_.data(), frame.plain_.size(), payload.data(), payload.size());
+    const size_t size = ZSTD_decompressDCtx(ThreadDecompressor(), frame.plain_.data(),
+                                            frame.plain_.size(), payload.data(), payload.size());
     if (ZSTD_isError(size)) return absl::DataLossError("frame does not decompress");
     frame.plain_.resize(size);
   }

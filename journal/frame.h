@@ -49,6 +49,8 @@ class FrameBuilder {
   bool HasRoomFor(size_t records, size_t bytes) const;
   uint64_t first_sequence() const { return header_.first_sequence; }
   uint64_t end_sequence() const { return header_.first_sequence + lengths_.size(); }
+  // Where the frame before was not known yet.
+  void set_previous_checksum(uint64_t checksum) { header_.previous_checksum = checksum; }
 
   struct Finished {
     Bytes bytes;
@@ -61,7 +63,7 @@ class FrameBuilder {
 
  private:
   Bytes Plain() const;
-  Finished Assemble(const Bytes& plain, const Bytes& compressed) const;
+  Finished Seal(Bytes bytes, uint16_t flags, size_t plain_bytes) const;
 
   FrameHeader header_{};
   std::vector<uint32_t> lengths_;

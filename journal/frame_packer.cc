@@ -56,8 +56,7 @@ void FramePacker::CloseFrame() {
   packed_.checksum = checksum_ = frame.checksum;
   packed_.value = std::move(frame.bytes);
   if (bodies_.has_value()) {
-    const Bytes bodies = bodies_->Finish();
-    packed_.value.insert(packed_.value.end(), bodies.begin(), bodies.end());
+    bodies_->AppendTo(&packed_.value);
     bodies_.reset();
   }
   done_.push_back(std::exchange(packed_, {}));

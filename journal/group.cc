@@ -142,8 +142,7 @@ void Group::CloseFrame() {
   Bytes value = frame_->FinishRaw().bytes;
   frame_.reset();
   if (bodies_.has_value()) {
-    const Bytes bodies = bodies_->Finish();
-    value.insert(value.end(), bodies.begin(), bodies.end());
+    bodies_->AppendTo(&value);
     bodies_.reset();
   }
   frames_.push_back(std::move(value));

@@ -1,5 +1,6 @@
 #include "prepare.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "nimbus/schema/check.h"
@@ -113,6 +114,7 @@ void Preparer::CompressBlock(const Bytes& plain) {
 
 void Preparer::NoteWritten(std::span<const Run> runs, uint64_t first) {
   NIMBUS_CHECK(runs.size() == plains_.size());
+  if (std::ranges::all_of(plains_, [](const auto& plain) { return plain == nullptr; })) return;
   const schema::fb::Record* record = schema::fb::GetRecord(runs.front().records.front().data());
   if (record->envelope()->sequence() != first) return;
   for (size_t i = 0; i < runs.size(); first += runs[i].records.size(), ++i) {

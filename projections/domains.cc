@@ -1,7 +1,9 @@
 #include "domains.h"
 
 #include "config_rows.h"
+#include "credential_rows.h"
 #include "history_rows.h"
+#include "lineage_rows.h"
 #include "persona_rows.h"
 
 namespace nimbus::projections {
@@ -14,6 +16,10 @@ constexpr Domain kDomains[] = {
     {4, Event::PersonaDefined, Event::PersonaUsed, &PersonaWriter::Create},
     {1, Event::ConfigValueSet, Event::ConfigValueUnset, &ConfigValueWriter::Create},
     {5, Event::PreferenceDefined, Event::EnvironmentConfigDeleted, &ConfigWriter::Create},
+    {1, Event::CredentialStored, Event::CredentialRemoved, &CredentialWriter::Create},
+    {6, Event::CredentialProfileSaved, Event::CredentialProfileDeleted,
+     &CredentialProfileWriter::Create},
+    {7, Event::OperationForked, Event::OperationReplayed, &LineageWriter::Create},
 };
 
 }  // namespace

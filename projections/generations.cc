@@ -19,8 +19,6 @@ namespace {
 
 using schema::Error;
 
-constexpr std::string_view kLink = "views.db";
-constexpr std::string_view kPrefix = "views-";
 constexpr std::string_view kSuffix = ".db";
 
 absl::Status SystemError(int error, std::string_view doing, const std::string& path) {
@@ -33,20 +31,6 @@ absl::Status SystemError(int error, std::string_view doing, const std::string& p
     code = absl::StatusCode::kResourceExhausted;
   }
   return Error(code, "{} {}: {}", doing, path, std::generic_category().message(error));
-}
-
-// The number in "views-<g>.db" or in the name of a file SQLite keeps beside it.
-std::optional<uint64_t> NumberOf(std::string_view name) {
-  if (!name.starts_with(kPrefix)) return std::nullopt;
-  name.remove_prefix(kPrefix.size());
-  uint64_t number = 0;
-  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
-  if (error != std::errc() || number == 0) return std::nullopt;
-  name.remove_prefix(static_cast<size_t>(end - name.data()));
-  if (name != ".db" && name != ".db-wal" && name != ".db-shm" && name != ".db-journal") {
-    return std::nullopt;
-  }
-  return number;
 }
 
 absl::Status SyncDirectory(const std::string& path) {
@@ -69,20 +53,53 @@ absl::StatusOr<FileLock> FileLock::Take(const std::string& path) {
   return lock;
 }
 
+absl::StatusOr<std::optional<FileLock>> FileLock::TryTake(const std::string& path) {
+  const int descriptor = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (descriptor < 0) return SystemError(errno, "opening", path);
+  FileLock lock(descriptor);
+  while (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) return std::nullopt;
+    if (errno != EINTR) return SystemError(errno, "locking", path);
+  }
+  return lock;
+}
+
 FileLock::~FileLock() {
   if (descriptor_ >= 0) close(descriptor_);  // which also unlocks
 }
 
-std::string Generations::PathOf(uint64_t number) const {
-  return fmt::format("{}/{}{}{}", store_, kPrefix, number, kSuffix);
+// The number in "NAME-<g>.db" or in the name of a file SQLite keeps beside it.
+std::optional<uint64_t> Generations::NumberOf(std::string_view name) const {
+  if (!name.starts_with(name_) || !name.substr(name_.size()).starts_with('-')) return std::nullopt;
+  name.remove_prefix(name_.size() + 1);
+  uint64_t number = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+  if (error != std::errc() || number == 0) return std::nullopt;
+  name.remove_prefix(static_cast<size_t>(end - name.data()));
+  if (name != ".db" && name != ".db-wal" && name != ".db-shm" && name != ".db-journal") {
+    return std::nullopt;
+  }
+  return number;
 }
 
+std::string Generations::PathOf(uint64_t number) const {
+  return fmt::format("{}/{}-{}{}", store_, name_, number, kSuffix);
+}
+
+std::string Generations::LinkPath() const { return fmt::format("{}/{}{}", store_, name_, kSuffix); }
+
 absl::StatusOr<FileLock> Generations::Lock() const {
-  return FileLock::Take(store_ + "/views.lock");
+  return FileLock::Take(fmt::format("{}/{}.lock", store_, name_));
+}
+
+std::string Generations::BuildingPath() const { return fmt::format("{}/{}.build", store_, name_); }
+
+absl::StatusOr<FileLock> Generations::LockBuilding() const {
+  return FileLock::Take(BuildingPath());
 }
 
 absl::StatusOr<std::optional<Generation>> Generations::Live() const {
-  const std::string link = fmt::format("{}/{}", store_, kLink);
+  const std::string link = LinkPath();
   char target[64];
   const ssize_t size = readlink(link.c_str(), target, sizeof target);
   if (size < 0 && errno == ENOENT) return std::nullopt;
@@ -91,7 +108,7 @@ absl::StatusOr<std::optional<Generation>> Generations::Live() const {
   const std::optional<uint64_t> number = NumberOf(name);
   if (!number || !name.ends_with(kSuffix)) {
     return Error(absl::StatusCode::kFailedPrecondition,
-                 "{} is not a link to the views Nimbus made; move it away", link);
+                 "{} is not a link to the {} Nimbus made; move it away", link, name_);
   }
   Generation live{.number = *number, .path = PathOf(*number)};
   struct stat status;
@@ -119,7 +136,7 @@ absl::StatusOr<Generation> Generations::Next() const {
   NIMBUS_ASSIGN_OR_RETURN(std::vector<std::string> names, FileNames());
   // The link counts too: what it names may have been deleted, but still be open.
   std::error_code error;
-  const auto target = std::filesystem::read_symlink(fmt::format("{}/{}", store_, kLink), error);
+  const auto target = std::filesystem::read_symlink(LinkPath(), error);
   if (!error) names.push_back(target.string());
   uint64_t newest = 0;
   for (const std::string& name : names) newest = std::max(newest, NumberOf(name).value_or(0));
@@ -128,24 +145,37 @@ absl::StatusOr<Generation> Generations::Next() const {
 
 absl::Status Generations::MakeLive(const Generation& generation) const {
   // The name is free to use: whoever changes the link holds the lock.
-  const std::string fresh = store_ + "/views.db.new";
-  const std::string target = fmt::format("{}{}{}", kPrefix, generation.number, kSuffix);
+  const std::string fresh = LinkPath() + ".new";
+  const std::string target = fmt::format("{}-{}{}", name_, generation.number, kSuffix);
   if (unlink(fresh.c_str()) != 0 && errno != ENOENT) return SystemError(errno, "removing", fresh);
   if (symlink(target.c_str(), fresh.c_str()) != 0) return SystemError(errno, "making", fresh);
-  const std::string link = fmt::format("{}/{}", store_, kLink);
+  const std::string link = LinkPath();
   if (rename(fresh.c_str(), link.c_str()) != 0) return SystemError(errno, "replacing", link);
   return SyncDirectory(store_);
 }
 
-absl::Status Generations::RemoveBefore(const Generation& live) const {
+absl::Status Generations::Remove(uint64_t first, uint64_t end) const {
   NIMBUS_ASSIGN_OR_RETURN(const std::vector<std::string> names, FileNames());
   for (const std::string& name : names) {
     const std::optional<uint64_t> number = NumberOf(name);
-    if (!number || *number >= live.number) continue;
+    if (!number || *number < first || *number >= end) continue;
     const std::string path = fmt::format("{}/{}", store_, name);
     if (unlink(path.c_str()) != 0 && errno != ENOENT) return SystemError(errno, "removing", path);
   }
   return absl::OkStatus();
+}
+
+absl::Status Generations::RemoveBefore(const Generation& live) const {
+  return Remove(0, live.number);
+}
+
+absl::Status Generations::RemoveAbandoned() const {
+  NIMBUS_ASSIGN_OR_RETURN(const std::optional<FileLock> building,
+                          FileLock::TryTake(BuildingPath()));
+  if (!building) return absl::OkStatus();
+  NIMBUS_ASSIGN_OR_RETURN(const FileLock lock, Lock());
+  NIMBUS_ASSIGN_OR_RETURN(const std::optional<Generation> live, Live());
+  return live ? Remove(live->number + 1, UINT64_MAX) : absl::OkStatus();
 }
 
 }  // namespace nimbus::projections

@@ -1,5 +1,5 @@
-// The files of the views: views-<g>.db, one per generation, and the link
-// views.db that names the live one. A generation number is never used again, so
+// The files of a layout: NAME-<g>.db, one per generation, and the link NAME.db
+// that names the live one. A generation number is never used again, so
 // a name always means the same file, and no file is renamed over another that
 // may be open.
 //
@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -33,6 +34,8 @@ class FileLock {
  public:
   // Waits for it. PermissionDenied when the file can't be written.
   static absl::StatusOr<FileLock> Take(const std::string& path);
+  // nullopt when somebody else holds it.
+  static absl::StatusOr<std::optional<FileLock>> TryTake(const std::string& path);
   ~FileLock();
   FileLock(FileLock&& other) noexcept : descriptor_(other.descriptor_) { other.descriptor_ = -1; }
   FileLock& operator=(FileLock&&) = delete;
@@ -45,29 +48,43 @@ class FileLock {
 
 class Generations {
  public:
-  explicit Generations(std::string store) : store_(std::move(store)) {}
+  Generations(std::string store, std::string_view name) : store_(std::move(store)), name_(name) {}
 
   // To be held from looking at the live generation to making another one live.
   absl::StatusOr<FileLock> Lock() const;
 
-  // What views.db links to; nullopt when there is no link or no such file.
-  // FailedPrecondition when views.db is something else than our link.
+  // To be held, taken before Lock, by whoever fills a generation that is not live: one
+  // at a time, so that a generation nobody fills is known to be abandoned.
+  absl::StatusOr<FileLock> LockBuilding() const;
+
+  // What NAME.db links to; nullopt when there is no link or no such file.
+  // FailedPrecondition when it is something else than our link.
   absl::StatusOr<std::optional<Generation>> Live() const;
 
   // The first generation without files, to be made.
   absl::StatusOr<Generation> Next() const;
 
-  // Points views.db at `generation`, durably, in one step.
+  // Points NAME.db at `generation`, durably, in one step.
   absl::Status MakeLive(const Generation& generation) const;
 
   // Removes the files of generations older than `live`.
   absl::Status RemoveBefore(const Generation& live) const;
 
+  // Removes the files of generations newer than the live one, unless somebody fills
+  // one: whoever did was killed.
+  absl::Status RemoveAbandoned() const;
+
  private:
+  std::string LinkPath() const;
   std::string PathOf(uint64_t number) const;
+  std::string BuildingPath() const;
+  std::optional<uint64_t> NumberOf(std::string_view name) const;
   absl::StatusOr<std::vector<std::string>> FileNames() const;
+  // The files of the generations from `first` up to, not including, `end`.
+  absl::Status Remove(uint64_t first, uint64_t end) const;
 
   const std::string store_;
+  const std::string name_;
 };
 
 }  // namespace nimbus::projections

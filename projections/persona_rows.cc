@@ -36,7 +36,7 @@ absl::StatusOr<Persona> ReadPersona(const Statement& row) {
                   .display_name = std::string(row.Text(3)),
                   .description = row.OptionalText(4),
                   .system_prompt = std::string(row.Text(5)),
-                  .temperature = row.Double(6),
+                  .temperature = row.Real(6),
                   .model_preference = row.OptionalText(7),
                   .response_style = row.OptionalText(8),
                   .capabilities = row.OptionalText(9),

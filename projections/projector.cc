@@ -87,13 +87,14 @@ bool IsFaultOfRecord(const absl::Status& status) {
 
 }  // namespace
 
-absl::Status CreateBookkeeping(Connection* database, const schema::Uuid& journal_id) {
+absl::Status CreateBookkeeping(Connection* database, const schema::Uuid& journal_id,
+                               int projector_version) {
   NIMBUS_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(database));
   NIMBUS_RETURN_IF_ERROR(database->Execute(kBookkeepingTables));
   NIMBUS_ASSIGN_OR_RETURN(
       Statement insert,
       database->Prepare("INSERT INTO nimbus_watermark VALUES (1, ?, 0, x'', ?, 0)"));
-  NIMBUS_RETURN_IF_ERROR(insert.Run(journal_id.ToString(), kProjectorVersion));
+  NIMBUS_RETURN_IF_ERROR(insert.Run(journal_id.ToString(), projector_version));
   return transaction.Commit();
 }
 
@@ -132,9 +133,10 @@ absl::StatusOr<std::optional<Quarantined>> FindQuarantined(Connection* database,
   return QuarantinedOf(select);
 }
 
-absl::StatusOr<std::string> WhyNotOf(Connection* database, const journal::Journal& journal) {
+absl::StatusOr<std::string> WhyNotOf(Connection* database, const journal::Journal& journal,
+                                     const Layout& layout) {
   // Comes first: what a newer Nimbus made is refused, not rebuilt.
-  const absl::Status version = CurrentVersion(database).status();
+  const absl::Status version = CurrentVersion(database, layout.migrations).status();
   if (version.code() == absl::StatusCode::kDataLoss) return version.ToString();
   NIMBUS_RETURN_IF_ERROR(version);
   NIMBUS_ASSIGN_OR_RETURN(const std::optional<Bookmark> bookmark, ReadBookmark(database));
@@ -143,15 +145,15 @@ absl::StatusOr<std::string> WhyNotOf(Connection* database, const journal::Journa
     return fmt::format("it was made from journal {}, this is {}", bookmark->journal_id,
                        journal.id().ToString());
   }
-  if (bookmark->projector_version > kProjectorVersion) {
+  if (bookmark->projector_version > layout.projector_version) {
     return Error(absl::StatusCode::kFailedPrecondition,
                  "the SQLite views were made by projector version {} of a newer Nimbus; this one "
                  "has version {}",
-                 bookmark->projector_version, kProjectorVersion);
+                 bookmark->projector_version, layout.projector_version);
   }
-  if (bookmark->projector_version < kProjectorVersion) {
+  if (bookmark->projector_version < layout.projector_version) {
     return fmt::format("it was made by projector version {}, this is version {}",
-                       bookmark->projector_version, kProjectorVersion);
+                       bookmark->projector_version, layout.projector_version);
   }
   // After the watermark was read: the journal may grow meanwhile, never shrink.
   NIMBUS_ASSIGN_OR_RETURN(const uint64_t size, journal.Size());
@@ -167,8 +169,9 @@ absl::StatusOr<std::string> WhyNotOf(Connection* database, const journal::Journa
 }
 
 absl::StatusOr<std::unique_ptr<Projector>> Projector::Create(Connection* database,
-                                                             const journal::Journal* journal) {
-  std::unique_ptr<Projector> projector(new Projector(database, journal));
+                                                             const journal::Journal* journal,
+                                                             const Layout& layout) {
+  std::unique_ptr<Projector> projector(new Projector(database, journal, layout));
   NIMBUS_ASSIGN_OR_RETURN(projector->read_bookmark_, database->Prepare(kSelectBookmark));
   NIMBUS_ASSIGN_OR_RETURN(
       projector->save_bookmark_,
@@ -195,6 +198,7 @@ absl::StatusOr<uint64_t> Projector::ProjectInTransaction(const BatchLimits& limi
   if (reader_.position() != bookmark_.watermark) reader_.Seek(bookmark_.watermark);
   uint64_t applied = 0;
   for (size_t bytes = 0; applied < limits.records_max && bytes < limits.bytes_max; ++applied) {
+    if (bookmark_.watermark >= limits.end) break;
     NIMBUS_ASSIGN_OR_RETURN(const journal::RecordView* view, reader_.Next());
     if (view == nullptr) break;
     NIMBUS_CHECK(view->sequence == bookmark_.watermark);
@@ -234,7 +238,7 @@ absl::Status Projector::Refresh() {
 // Tables that are not there, since the views were migrated down, are not written to.
 absl::Status Projector::PrepareForVersion(int64_t version) {
   for (size_t i = 0; i < writers_.size(); ++i) {
-    const Domain& domain = Domains()[i];
+    const Domain& domain = layout_.domains[i];
     if (version < domain.schema_version) {
       writers_[i].reset();
     } else if (writers_[i] == nullptr) {
@@ -246,7 +250,8 @@ absl::Status Projector::PrepareForVersion(int64_t version) {
 
 RowWriter* Projector::WriterOf(fb::Event type) const {
   for (size_t i = 0; i < writers_.size(); ++i) {
-    if (type >= Domains()[i].first && type <= Domains()[i].last) return writers_[i].get();
+    if (type >= layout_.domains[i].first && type <= layout_.domains[i].last)
+      return writers_[i].get();
   }
   return nullptr;
 }

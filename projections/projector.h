@@ -21,7 +21,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "domains.h"
+#include "layout.h"
 #include "nimbus/journal/journal.h"
 #include "nimbus/journal/reader.h"
 #include "nimbus/projections/database.h"
@@ -29,10 +29,6 @@
 #include "sqlite.h"
 
 namespace nimbus::projections {
-
-// Of the way events become rows. Raise it with any change to what is written:
-// views made by another version are rebuilt at open.
-inline constexpr int kProjectorVersion = 3;
 
 struct Bookmark {
   std::string journal_id;
@@ -43,7 +39,8 @@ struct Bookmark {
 };
 
 // Makes the two tables, with a watermark of 0, in an empty database.
-absl::Status CreateBookkeeping(sqlite::Connection* database, const schema::Uuid& journal_id);
+absl::Status CreateBookkeeping(sqlite::Connection* database, const schema::Uuid& journal_id,
+                               int projector_version);
 
 // nullopt when the database has none.
 absl::StatusOr<std::optional<Bookmark>> ReadBookmark(sqlite::Connection* database);
@@ -55,21 +52,24 @@ absl::StatusOr<std::optional<Quarantined>> FindQuarantined(sqlite::Connection* d
 
 // Why this database's rows are not a prefix of what `journal` says, or empty
 // when they are. FailedPrecondition when a newer Nimbus made it.
-absl::StatusOr<std::string> WhyNotOf(sqlite::Connection* database, const journal::Journal& journal);
+absl::StatusOr<std::string> WhyNotOf(sqlite::Connection* database, const journal::Journal& journal,
+                                     const Layout& layout);
 
 struct BatchLimits {
   size_t records_max = 4096;
   size_t bytes_max = 8u << 20;  // of records and bodies; passed by at most one record
+  uint64_t end = UINT64_MAX;    // records from this sequence on are left for later
 };
 
 class Projector {
  public:
   // Both outlive the projector.
   static absl::StatusOr<std::unique_ptr<Projector>> Create(sqlite::Connection* database,
-                                                           const journal::Journal* journal);
+                                                           const journal::Journal* journal,
+                                                           const Layout& layout);
 
   // Applies what the journal holds beyond the watermark, within the limits, and
-  // returns how many records that was: 0 at the journal's end. After an error
+  // returns how many records that was: 0 at the journal's end, or at `end`. After an error
   // nothing of the batch was applied, and it may be called again.
   absl::StatusOr<uint64_t> ProjectBatch(const BatchLimits& limits);
 
@@ -80,8 +80,12 @@ class Projector {
   int schema_version() const { return schema_version_now_; }
 
  private:
-  Projector(sqlite::Connection* database, const journal::Journal* journal)
-      : database_(database), journal_(journal), reader_(*journal), writers_(Domains().size()) {}
+  Projector(sqlite::Connection* database, const journal::Journal* journal, const Layout& layout)
+      : database_(database),
+        journal_(journal),
+        layout_(layout),
+        reader_(*journal),
+        writers_(layout.domains.size()) {}
 
   absl::StatusOr<uint64_t> ProjectInTransaction(const BatchLimits& limits);
   absl::Status Refresh();
@@ -94,6 +98,7 @@ class Projector {
 
   sqlite::Connection* const database_;
   const journal::Journal* const journal_;
+  const Layout& layout_;
   journal::Reader reader_;
   std::optional<sqlite::Statement> read_bookmark_, save_bookmark_, schema_version_, quarantine_;
 
@@ -104,7 +109,7 @@ class Projector {
   int schema_version_now_ = 0;
   uint64_t quarantined_ = 0;
   std::set<std::string, std::less<>> quarantined_streams_;
-  std::vector<std::unique_ptr<RowWriter>> writers_;  // of Domains(); null without their tables
+  std::vector<std::unique_ptr<RowWriter>> writers_;  // of the domains; null without their tables
 };
 
 }  // namespace nimbus::projections

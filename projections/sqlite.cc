@@ -2,6 +2,8 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 
 #include "absl/strings/cord.h"
@@ -83,6 +85,43 @@ std::string ImmutableUri(const std::string& path) {
   return uri + "?immutable=1";
 }
 
+// Pragmas that tell something and, with or without an argument, change nothing.
+constexpr auto kTellingPragmas = std::to_array<std::string_view>(
+    {"collation_list", "compile_options", "database_list", "foreign_key_check", "foreign_key_list",
+     "function_list", "index_info", "index_list", "index_xinfo", "integrity_check", "module_list",
+     "pragma_list", "quick_check", "table_info", "table_list", "table_xinfo"});
+// Those that do only without one.
+constexpr auto kAskingPragmas =
+    std::to_array<std::string_view>({"application_id", "encoding", "freelist_count", "journal_mode",
+                                     "page_count", "page_size", "schema_version", "user_version"});
+
+template <size_t count>
+bool IsAmong(const std::array<std::string_view, count>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+bool IsHarmlessPragma(const char* name, const char* argument) {
+  std::string lower(name == nullptr ? "" : name);
+  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return IsAmong(kTellingPragmas, lower) || (argument == nullptr && IsAmong(kAskingPragmas, lower));
+}
+
+int AuthorizeReading(void*, int action, const char* first, const char* second, const char*,
+                     const char*) {
+  switch (action) {
+    case SQLITE_SELECT:
+    case SQLITE_READ:
+    case SQLITE_RECURSIVE:
+      return SQLITE_OK;
+    case SQLITE_FUNCTION:
+      return std::string_view(second) == "load_extension" ? SQLITE_DENY : SQLITE_OK;
+    case SQLITE_PRAGMA:
+      return IsHarmlessPragma(first, second) ? SQLITE_OK : SQLITE_DENY;
+    default:
+      return SQLITE_DENY;
+  }
+}
+
 }  // namespace
 
 bool IsSqliteError(const absl::Status& status) { return status.GetPayload(kPayload).has_value(); }
@@ -122,9 +161,7 @@ bool Statement::IsNull(int column) const {
 
 int64_t Statement::Int(int column) const { return sqlite3_column_int64(statement_.get(), column); }
 
-double Statement::Double(int column) const {
-  return sqlite3_column_double(statement_.get(), column);
-}
+double Statement::Real(int column) const { return sqlite3_column_double(statement_.get(), column); }
 
 std::string_view Statement::Text(int column) const {
   const unsigned char* text = sqlite3_column_text(statement_.get(), column);
@@ -149,6 +186,26 @@ std::optional<std::string> Statement::OptionalText(int column) const {
 }
 
 int Statement::columns() const { return sqlite3_column_count(statement_.get()); }
+
+Statement::Type Statement::TypeOf(int column) const {
+  switch (sqlite3_column_type(statement_.get(), column)) {
+    case SQLITE_INTEGER:
+      return Type::kInteger;
+    case SQLITE_FLOAT:
+      return Type::kReal;
+    case SQLITE_TEXT:
+      return Type::kText;
+    case SQLITE_BLOB:
+      return Type::kBlob;
+    default:
+      return Type::kNull;
+  }
+}
+
+std::string_view Statement::NameOf(int column) const {
+  const char* name = sqlite3_column_name(statement_.get(), column);
+  return name == nullptr ? std::string_view() : std::string_view(name);
+}
 
 bool Statement::Bind(int index, std::nullptr_t) {
   return sqlite3_bind_null(statement_.get(), index) == SQLITE_OK;
@@ -216,6 +273,31 @@ absl::StatusOr<Statement> Connection::Prepare(std::string_view sql) {
   return Statement(statement);
 }
 
+absl::StatusOr<Statement> Connection::PrepareQuery(std::string_view sql) {
+  const auto refused = [](std::string_view why) {
+    return schema::Error(absl::StatusCode::kInvalidArgument, "SQL: {}", why);
+  };
+  const char* const end = sql.data() + sql.size();
+  const char* rest = nullptr;
+  sqlite3_stmt* raw = nullptr;
+  const int result = sqlite3_prepare_v3(connection_.get(), sql.data(), static_cast<int>(sql.size()),
+                                        SQLITE_PREPARE_PERSISTENT, &raw, &rest);
+  const int reason = result & 0xff;
+  if (reason == SQLITE_AUTH) return refused("only a query that reads the tables is run here");
+  if (reason == SQLITE_ERROR) return refused(sqlite3_errmsg(connection_.get()));
+  if (result != SQLITE_OK) return LastError(connection_.get());
+  if (raw == nullptr) return refused("there is no statement");
+  Statement statement(raw);
+  sqlite3_stmt* next = nullptr;
+  const int more =
+      sqlite3_prepare_v2(connection_.get(), rest, static_cast<int>(end - rest), &next, nullptr);
+  const Statement second(next);
+  if (more != SQLITE_OK || next != nullptr) return refused("one statement at a time");
+  if (sqlite3_stmt_readonly(raw) == 0) return refused("only a query is run here, no change");
+  if (statement.columns() == 0) return refused("the statement returns no rows");
+  return statement;
+}
+
 absl::Status Connection::Execute(const std::string& script) {
   const int result = sqlite3_exec(connection_.get(), script.c_str(), nullptr, nullptr, nullptr);
   return result == SQLITE_OK ? absl::OkStatus() : LastError(connection_.get());
@@ -238,6 +320,19 @@ int64_t Connection::changes() const { return sqlite3_changes64(connection_.get()
 
 bool Connection::in_transaction() const { return sqlite3_get_autocommit(connection_.get()) == 0; }
 
+void Connection::AllowOnlyReading() {
+  sqlite3_set_authorizer(connection_.get(), &AuthorizeReading, nullptr);
+}
+
+void Connection::InterruptOn(const std::atomic<bool>& flag) {
+  constexpr int kInstructions = 10'000;  // of SQLite's machine, between looks at the flag
+  const auto is_set = [](void* to) {
+    return static_cast<const std::atomic<bool>*>(to)->load() ? 1 : 0;
+  };
+  sqlite3_progress_handler(connection_.get(), kInstructions, is_set,
+                           const_cast<std::atomic<bool>*>(&flag));
+}
+
 void Connection::CheckpointByHand() {
   wal_pages_ = std::make_unique<int>(0);
   const auto note_pages = [](void* pages, sqlite3*, const char*, int count) {
@@ -245,6 +340,19 @@ void Connection::CheckpointByHand() {
     return SQLITE_OK;
   };
   sqlite3_wal_hook(connection_.get(), note_pages, wal_pages_.get());
+}
+
+absl::StatusOr<Snapshot> Snapshot::Begin(Connection* connection) {
+  NIMBUS_RETURN_IF_ERROR(connection->Execute("BEGIN"));
+  Snapshot snapshot(connection);
+  // The moment is that of the first read.
+  NIMBUS_RETURN_IF_ERROR(connection->QueryInt("SELECT count(*) FROM sqlite_master").status());
+  return snapshot;
+}
+
+Snapshot::~Snapshot() {
+  // Nothing was written: what becomes of the transaction does not matter.
+  if (connection_ != nullptr) connection_->Execute("ROLLBACK").IgnoreError();
 }
 
 absl::StatusOr<Transaction> Transaction::Begin(Connection* connection) {

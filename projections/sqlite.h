@@ -15,6 +15,7 @@
 // One thread at a time uses a connection and its statements.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -58,12 +59,16 @@ class Statement {
   // call of Run, First, Next or Reset.
   bool IsNull(int column) const;
   int64_t Int(int column) const;
+  double Real(int column) const;
   std::string_view Text(int column) const;
   std::span<const uint8_t> Blob(int column) const;
-  double Double(int column) const;
   std::optional<int64_t> OptionalInt(int column) const;
   std::optional<std::string> OptionalText(int column) const;
   int columns() const;
+  enum class Type { kNull, kInteger, kReal, kText, kBlob };
+  Type TypeOf(int column) const;  // of the value as it is stored
+  // As the query names the column; valid as long as the statement.
+  std::string_view NameOf(int column) const;
 
  private:
   friend class Connection;
@@ -113,6 +118,9 @@ class Connection {
   static absl::StatusOr<Connection> Open(const std::string& path, const Options& options);
 
   absl::StatusOr<Statement> Prepare(std::string_view sql);
+  // One statement of somebody else's, that reads and returns rows. InvalidArgument for
+  // anything else, for what AllowOnlyReading refuses, and for what is no SQL.
+  absl::StatusOr<Statement> PrepareQuery(std::string_view sql);
   // Runs all statements of `script`, which binds nothing and returns no rows.
   absl::Status Execute(const std::string& script);
   // The integer in the first column of the query's first row.
@@ -122,6 +130,13 @@ class Connection {
   // Rows the last INSERT, UPDATE or DELETE touched.
   int64_t changes() const;
   bool in_transaction() const;
+
+  // From now on, statements may only look: no write, no ATTACH, no transaction, no
+  // PRAGMA but those that tell something.
+  void AllowOnlyReading();
+  // A statement that is running when `flag` becomes true ends as Cancelled. The flag
+  // outlives the connection.
+  void InterruptOn(const std::atomic<bool>& flag);
 
   // Leaves checkpoints of the WAL to the caller, who learns from wal_pages how
   // many pages the last commit left in it.
@@ -136,6 +151,22 @@ class Connection {
 
   std::unique_ptr<int> wal_pages_;  // SQLite writes to it at each commit, once CheckpointByHand
   std::unique_ptr<sqlite3, Closer> connection_;
+};
+
+// All that is read of the connection until it is destroyed is as of one moment.
+class Snapshot {
+ public:
+  static absl::StatusOr<Snapshot> Begin(Connection* connection);
+  ~Snapshot();
+  Snapshot(Snapshot&& other) noexcept : connection_(other.connection_) {
+    other.connection_ = nullptr;
+  }
+  Snapshot& operator=(Snapshot&&) = delete;
+
+ private:
+  explicit Snapshot(Connection* connection) : connection_(connection) {}
+
+  Connection* connection_;  // null once moved from
 };
 
 // BEGIN IMMEDIATE to COMMIT; rolled back when destroyed before.

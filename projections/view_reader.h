@@ -12,7 +12,6 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
-#include "migrator.h"
 #include "nimbus/schema/status.h"
 #include "views.h"
 
@@ -51,7 +50,7 @@ class ViewReader {
       open_.reset();
     }
     NIMBUS_ASSIGN_OR_RETURN(ReadConnection connection, views_->OpenReader());
-    NIMBUS_ASSIGN_OR_RETURN(const int version, CurrentVersion(&connection.database));
+    NIMBUS_ASSIGN_OR_RETURN(const int version, views_->VersionOf(&connection.database));
     if (version < Reader::kSchemaVersion) {
       return schema::Error(absl::StatusCode::kFailedPrecondition,
                            "the views are at schema version {}, {} needs {}: migrate them up",

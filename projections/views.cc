@@ -15,7 +15,6 @@ namespace {
 using schema::Error;
 using sqlite::Connection;
 
-constexpr int kPageBytes = 16384;      // most rows with their bodies fit one page
 constexpr int kProjectorBusyMs = 100;  // short, so that closing is quick
 constexpr int64_t kRetryWaitMinMs = 10;
 constexpr int64_t kIdleWaitMs = 1000;  // between looks at whether the files were replaced
@@ -34,10 +33,6 @@ bool IsDamage(const absl::Status& status) {
   return status.code() == absl::StatusCode::kDataLoss && sqlite::IsSqliteError(status);
 }
 
-void RemoveFiles(const Generation& files) {
-  for (const char* suffix : {"", "-wal", "-shm"}) unlink((files.path + suffix).c_str());
-}
-
 int64_t NowMs() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(
              std::chrono::steady_clock::now().time_since_epoch())
@@ -52,12 +47,16 @@ absl::Status Late(uint64_t sequence, uint64_t watermark, int64_t timeout_ms) {
 
 }  // namespace
 
-Views::Views(journal::Journal* journal, const ViewsOptions& options)
-    : journal_(journal), options_(options), generations_(journal->store()) {}
+Views::Views(journal::Journal* journal, const ViewsOptions& options, const Layout& layout)
+    : journal_(journal),
+      options_(options),
+      layout_(layout),
+      generations_(journal->store(), layout.name) {}
 
 absl::StatusOr<std::unique_ptr<Views>> Views::Open(journal::Journal* journal,
-                                                   const ViewsOptions& options) {
-  std::unique_ptr<Views> views(new Views(journal, options));
+                                                   const ViewsOptions& options,
+                                                   const Layout& layout) {
+  std::unique_ptr<Views> views(new Views(journal, options, layout));
   if (!options.project) return views;
   absl::StatusOr<OpenGeneration> live = views->OpenLive();
   if (live.ok()) {
@@ -93,7 +92,8 @@ absl::StatusOr<OpenGeneration> Views::Attach(Generation files, Connection databa
                       .database = std::make_unique<Connection>(std::move(database)),
                       .projector = nullptr};
   NIMBUS_RETURN_IF_ERROR(PrepareForWriting(open.database.get()));
-  NIMBUS_ASSIGN_OR_RETURN(open.projector, Projector::Create(open.database.get(), journal_));
+  NIMBUS_ASSIGN_OR_RETURN(open.projector,
+                          Projector::Create(open.database.get(), journal_, layout_));
   return open;
 }
 
@@ -104,14 +104,14 @@ absl::StatusOr<OpenGeneration> Views::OpenLive() {
     absl::StatusOr<Connection> database = Connection::Open(
         live->path, {.mode = Connection::Mode::kReadWrite, .busy_timeout_ms = kProjectorBusyMs});
     NIMBUS_RETURN_IF_ERROR(database.status());
-    absl::StatusOr<std::string> why_not = WhyNotOf(&*database, *journal_);
+    absl::StatusOr<std::string> why_not = WhyNotOf(&*database, *journal_, layout_);
     if (IsDamage(why_not.status())) why_not = why_not.status().ToString();
     NIMBUS_RETURN_IF_ERROR(why_not.status());
     if (why_not->empty()) return Attach(*live, *std::move(database));
     absl::MutexLock mutex_lock(&mu_);
     status_.set_aside = fmt::format("{}: {}", live->path, *why_not);
   }
-  NIMBUS_ASSIGN_OR_RETURN(OpenGeneration made, MakeGeneration(LatestMigration()));
+  NIMBUS_ASSIGN_OR_RETURN(OpenGeneration made, MakeGeneration(LatestMigration(layout_.migrations)));
   NIMBUS_RETURN_IF_ERROR(generations_.MakeLive(made.files));
   NIMBUS_ASSIGN_OR_RETURN(const std::optional<Generation> now_live, generations_.Live());
   if (!now_live) return Error(absl::StatusCode::kUnavailable, "{} is gone", made.files.path);
@@ -127,8 +127,8 @@ absl::StatusOr<OpenGeneration> Views::MakeGeneration(int version) {
                                                         .busy_timeout_ms = kProjectorBusyMs}));
   NIMBUS_RETURN_IF_ERROR(database.Execute(
       fmt::format("PRAGMA page_size = {}; PRAGMA journal_mode = WAL;", kPageBytes)));
-  NIMBUS_RETURN_IF_ERROR(projections::Migrate(&database, version));
-  NIMBUS_RETURN_IF_ERROR(CreateBookkeeping(&database, journal_->id()));
+  NIMBUS_RETURN_IF_ERROR(projections::Migrate(&database, version, layout_.migrations));
+  NIMBUS_RETURN_IF_ERROR(CreateBookkeeping(&database, journal_->id(), layout_.projector_version));
   return Attach(std::move(files), std::move(database));
 }
 
@@ -177,7 +177,7 @@ absl::Status Views::ProjectAll() {
   if (more || swept_) return absl::OkStatus();
   NIMBUS_RETURN_IF_ERROR(generations_.RemoveBefore(live_->files));
   swept_ = true;
-  return absl::OkStatus();
+  return generations_.RemoveAbandoned();
 }
 
 // Follows the link to another generation, and makes a new one if the file was
@@ -252,6 +252,16 @@ absl::Status Views::WaitFor(uint64_t sequence, int64_t timeout_ms) {
   return Late(sequence, status.watermark, timeout_ms);
 }
 
+absl::Status Views::CatchUp(int64_t timeout_ms) {
+  NIMBUS_ASSIGN_OR_RETURN(const uint64_t size, journal_->Size());
+  if (size == 0) return absl::OkStatus();
+  const absl::Status caught_up = WaitFor(size - 1, timeout_ms);
+  // That the last record is in quarantine is no reason not to read the others.
+  if (!absl::IsFailedPrecondition(caught_up)) return caught_up;
+  NIMBUS_ASSIGN_OR_RETURN(const ViewsStatus status, GetStatus());
+  return status.watermark >= size ? absl::OkStatus() : caught_up;
+}
+
 absl::Status Views::PollFor(uint64_t sequence, int64_t timeout_ms) {
   const int64_t deadline = NowMs() + timeout_ms;
   for (;;) {
@@ -300,7 +310,8 @@ absl::StatusOr<ViewsStatus> Views::GetStatus() {
   status.path = reader.files.path;
   status.watermark = bookmark->watermark;
   status.unknown_events = bookmark->unknown_events;
-  NIMBUS_ASSIGN_OR_RETURN(status.schema_version, CurrentVersion(&reader.database));
+  NIMBUS_ASSIGN_OR_RETURN(status.schema_version,
+                          CurrentVersion(&reader.database, layout_.migrations));
   NIMBUS_ASSIGN_OR_RETURN(const int64_t quarantined,
                           reader.database.QueryInt("SELECT count(*) FROM nimbus_quarantine"));
   status.quarantined = static_cast<uint64_t>(quarantined);
@@ -316,8 +327,8 @@ absl::StatusOr<ReadConnection> Views::OpenReader() const {
   NIMBUS_ASSIGN_OR_RETURN(const std::optional<Generation> live, generations_.Live());
   if (!live) {
     return Error(absl::StatusCode::kNotFound,
-                 "the store {} has no SQLite views yet; who may write to it makes them",
-                 journal_->store());
+                 "the store {} has no {}.db yet; who may write to it makes it", journal_->store(),
+                 layout_.name);
   }
   NIMBUS_ASSIGN_OR_RETURN(Connection database,
                           Connection::Open(live->path, {.mode = Connection::Mode::kReadOnly}));
@@ -331,93 +342,13 @@ absl::StatusOr<ReadConnection> Views::OpenReader() const {
   } else {
     NIMBUS_RETURN_IF_ERROR(readable);
   }
-  NIMBUS_RETURN_IF_ERROR(CurrentVersion(&database).status());
+  NIMBUS_RETURN_IF_ERROR(CurrentVersion(&database, layout_.migrations).status());
   return ReadConnection{.files = *live, .database = std::move(database)};
 }
 
 absl::StatusOr<bool> Views::IsLive(const Generation& files) const {
   NIMBUS_ASSIGN_OR_RETURN(const std::optional<Generation> live, generations_.Live());
   return live && *live == files;
-}
-
-absl::Status Views::Migrate(int version) {
-  if (version < 0 || version > LatestMigration()) {
-    return Error(absl::StatusCode::kInvalidArgument,
-                 "there is no schema version {}; this Nimbus knows 0 to {}", version,
-                 LatestMigration());
-  }
-  if (!projecting_) {
-    return Error(absl::StatusCode::kFailedPrecondition, "this process can't write the views");
-  }
-  NIMBUS_ASSIGN_OR_RETURN(const bool above, MigrateDown(version));
-  return above ? BuildAndSwitch(version) : absl::OkStatus();
-}
-
-// Whether `version` is above the live generation's; else that is at it now.
-absl::StatusOr<bool> Views::MigrateDown(int version) {
-  NIMBUS_ASSIGN_OR_RETURN(const FileLock lock, generations_.Lock());
-  NIMBUS_ASSIGN_OR_RETURN(const std::optional<Generation> live, generations_.Live());
-  if (!live) return true;
-  NIMBUS_ASSIGN_OR_RETURN(Connection database,
-                          Connection::Open(live->path, {.mode = Connection::Mode::kReadWrite,
-                                                        .busy_timeout_ms = 10'000}));
-  NIMBUS_ASSIGN_OR_RETURN(const int current, CurrentVersion(&database));
-  if (version > current) return true;
-  NIMBUS_RETURN_IF_ERROR(projections::Migrate(&database, version));
-  return false;
-}
-
-absl::Status Views::Rebuild() {
-  if (!projecting_) {
-    return Error(absl::StatusCode::kFailedPrecondition, "this process can't write the views");
-  }
-  NIMBUS_ASSIGN_OR_RETURN(ReadConnection reader, OpenReader());
-  NIMBUS_ASSIGN_OR_RETURN(const int version, CurrentVersion(&reader.database));
-  return BuildAndSwitch(version);
-}
-
-absl::Status Views::BuildAndSwitch(int version) {
-  std::optional<OpenGeneration> fresh;
-  {
-    NIMBUS_ASSIGN_OR_RETURN(const FileLock lock, generations_.Lock());
-    NIMBUS_ASSIGN_OR_RETURN(fresh, MakeGeneration(version));
-  }
-  const absl::Status built = FillAndSwitch(&*fresh);
-  if (!built.ok()) {
-    const Generation files = fresh->files;
-    fresh.reset();
-    RemoveFiles(files);
-  }
-  journal_->Wake();  // the follower sees that the link has changed
-  return built;
-}
-
-absl::Status Views::FillAndSwitch(OpenGeneration* fresh) {
-  NIMBUS_RETURN_IF_ERROR(Fill(fresh));
-  // Once more while the follower stands still, so that what WaitFor has promised
-  // of the old generation holds for the new one.
-  absl::MutexLock batch_lock(&batch_mu_);
-  NIMBUS_ASSIGN_OR_RETURN(const FileLock lock, generations_.Lock());
-  NIMBUS_RETURN_IF_ERROR(Fill(fresh));
-  NIMBUS_ASSIGN_OR_RETURN(const std::optional<Generation> live, generations_.Live());
-  if (live && live->number > fresh->files.number) {
-    return Error(absl::StatusCode::kAborted, "another process has rebuilt the views meanwhile");
-  }
-  return generations_.MakeLive(fresh->files);
-}
-
-absl::Status Views::Fill(OpenGeneration* fresh) {
-  const BatchLimits limits{.records_max = options_.batch_records_max,
-                           .bytes_max = options_.batch_bytes_max};
-  for (;;) {
-    if (Stopping()) return Error(absl::StatusCode::kCancelled, "the store is being closed");
-    NIMBUS_ASSIGN_OR_RETURN(const uint64_t applied, fresh->projector->ProjectBatch(limits));
-    if (applied == 0) return absl::OkStatus();
-    if (fresh->database->wal_pages() * kPageBytes < static_cast<int64_t>(options_.wal_bytes_max)) {
-      continue;
-    }
-    NIMBUS_RETURN_IF_ERROR(fresh->database->Execute("PRAGMA wal_checkpoint(PASSIVE)"));
-  }
 }
 
 }  // namespace nimbus::projections

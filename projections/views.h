@@ -2,11 +2,15 @@
 // thread that projects the journal into it, and read-only connections to it.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -14,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "generations.h"
+#include "layout.h"
 #include "nimbus/journal/journal.h"
 #include "nimbus/projections/database.h"
 #include "projector.h"
@@ -28,36 +33,66 @@ struct OpenGeneration {
   std::unique_ptr<Projector> projector;  // uses `database`
 };
 
+// A generation that is filled beside the live one. Its files go with it, unless it was
+// made live.
+class Aside {
+ public:
+  explicit Aside(OpenGeneration generation) : generation_(std::move(generation)) {}
+  ~Aside();
+  Aside(Aside&& other) noexcept : generation_(std::move(other.generation_)) {
+    other.generation_.reset();
+  }
+
+  OpenGeneration& operator*() { return *generation_; }
+  OpenGeneration* operator->() { return &*generation_; }
+  void Keep() { generation_.reset(); }
+
+ private:
+  std::optional<OpenGeneration> generation_;
+};
+
 // A generation, open for reading.
 struct ReadConnection {
   Generation files;
   sqlite::Connection database;
 };
 
+inline constexpr int kPageBytes = 16384;  // most rows with their bodies fit one page
+
 class Views {
  public:
   // `journal` outlives the views. Starts the follower unless told not to, or
   // the files can't be written.
   static absl::StatusOr<std::unique_ptr<Views>> Open(journal::Journal* journal,
-                                                     const ViewsOptions& options);
+                                                     const ViewsOptions& options,
+                                                     const Layout& layout = ViewsLayout());
   ~Views();
   Views(const Views&) = delete;
   Views& operator=(const Views&) = delete;
 
   // As Database documents them.
   absl::Status WaitFor(uint64_t sequence, int64_t timeout_ms) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status CatchUp(int64_t timeout_ms) ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<ViewsStatus> GetStatus() ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<std::vector<Quarantined>> GetQuarantine(uint64_t limit) const;
-  absl::Status Migrate(int version);
-  absl::Status Rebuild();
+  absl::StatusOr<MigrateReport> Migrate(int version, const MigrateOptions& options);
+  absl::StatusOr<RebuildReport> Rebuild();
+  absl::StatusOr<VerifyViewsReport> Verify();
+  absl::StatusOr<ViewsReport> Inspect(const InspectOptions& options);
+  absl::StatusOr<std::vector<std::string>> Query(
+      std::string_view sql, const std::atomic<bool>* interrupt,
+      const std::function<absl::Status(const QueryRow&)>& take) const;
 
   // NotFound when there are no views (they are not projected, or deleted).
   absl::StatusOr<ReadConnection> OpenReader() const;
+  absl::StatusOr<int> VersionOf(sqlite::Connection* database) const {
+    return CurrentVersion(database, layout_.migrations);
+  }
   // Whether `files` are still the live generation.
   absl::StatusOr<bool> IsLive(const Generation& files) const;
 
  private:
-  Views(journal::Journal* journal, const ViewsOptions& options);
+  Views(journal::Journal* journal, const ViewsOptions& options, const Layout& layout);
 
   // The live generation, made anew when it is missing or not this journal's.
   absl::StatusOr<OpenGeneration> OpenLive() ABSL_LOCKS_EXCLUDED(mu_);
@@ -78,14 +113,23 @@ class Views {
   absl::Status PollFor(uint64_t sequence, int64_t timeout_ms) ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<uint64_t> ReadWatermark() const;
   absl::Status CheckQuarantine(uint64_t sequence) const;
-  absl::StatusOr<bool> MigrateDown(int version);
-  absl::Status BuildAndSwitch(int version) ABSL_LOCKS_EXCLUDED(mu_);
-  absl::Status FillAndSwitch(OpenGeneration* fresh) ABSL_LOCKS_EXCLUDED(mu_, batch_mu_);
-  absl::Status Fill(OpenGeneration* fresh) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status RequireWriting() const;
+  // The tables of `version` as far as the live ones have got, filled beside them.
+  absl::StatusOr<Aside> MakeAside(int version);
+  // Fills `fresh` to where the live generation is, and compares the two.
+  absl::StatusOr<std::optional<TableDifference>> CompareWithLive(OpenGeneration* fresh,
+                                                                 bool common_only);
+  absl::Status MigrateUp(int version, const MigrateOptions& options) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status MigrateDown(int version, const MigrateOptions& options);
+  absl::Status DropTables(int version);
+  absl::StatusOr<int> LiveVersion() const;
+  absl::Status FillAndSwitch(Aside* fresh) ABSL_LOCKS_EXCLUDED(mu_, batch_mu_);
+  absl::Status Fill(OpenGeneration* fresh, uint64_t end) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Constant after construction.
   journal::Journal* const journal_;
   const ViewsOptions options_;
+  const Layout& layout_;
   const Generations generations_;
   bool projecting_ = false;
 

@@ -45,6 +45,17 @@ class BodyReaderTest : public JournalTest {
     return body.ok() ? (*body)->input()->str() : "";
   }
 
+  // A step's input whose body takes so many bytes in a block.
+  std::string InputOf(size_t plain_bytes) const {
+    for (size_t size = plain_bytes; size > 0; --size) {
+      std::string input = "\"" + std::string(size, 'a') + "\"";
+      const Bytes body = schema::EncodeBody(StepAdded(operation_, schema::NewUuid(), input));
+      const BodyExtent extent{.bytes = body.size()};
+      if (BlockBytes({&extent, 1}) == plain_bytes) return input;
+    }
+    return "";
+  }
+
   // All blocks as they are stored, by the sequences of their bodies. Closes the journal.
   std::map<uint64_t, BlockEntry> StoredEntries() {
     const uint64_t size = *journal_->Size();
@@ -91,6 +102,21 @@ TEST_F(BodyReaderTest, ChainsAreAsDeepAsTheirNumberHasBits) {
       EXPECT_EQ(entry.base, written[n & (n - 1)].first);
     }
   }
+}
+
+TEST_F(BodyReaderTest, LeavesWhatIsBelowALimitToBePackedAndChainsTheRest) {
+  Begin();
+  const std::string below = InputOf(kPackableBytesMax - 8), at = InputOf(kPackableBytesMax);
+  const uint64_t sequences[] = {AppendStep(below), AppendStep(below), AppendStep(at),
+                                AppendStep(at)};
+  EXPECT_EQ(ReadInput(sequences[1]), below);
+  EXPECT_EQ(ReadInput(sequences[3]), at);
+  const std::map<uint64_t, BlockEntry> entries = StoredEntries();
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(entries.at(sequences[i]).codec, Codec::kZstd);
+    EXPECT_EQ(entries.at(sequences[i]).base, std::nullopt) << i;
+  }
+  EXPECT_EQ(entries.at(sequences[3]).base, sequences[2]);
 }
 
 TEST_F(BodyReaderTest, ChainsOfOneAppendAndOfManyStayWithinTheLimit) {

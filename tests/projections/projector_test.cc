@@ -113,8 +113,8 @@ TEST_F(ProjectorTest, StopsABatchAtItsLimits) {
   NIMBUS_ASSERT_OK_AND_ASSIGN(const uint64_t size, journal().Size());
   NIMBUS_ASSERT_OK_AND_ASSIGN(Connection db, Connection::Open(directory_ / "own.db", {}));
   ASSERT_THAT(Migrate(&db, LatestMigration()), IsOk());
-  ASSERT_THAT(CreateBookkeeping(&db, journal().id()), IsOk());
-  NIMBUS_ASSERT_OK_AND_ASSIGN(auto projector, Projector::Create(&db, &journal()));
+  ASSERT_THAT(CreateBookkeeping(&db, journal().id(), ViewsLayout().projector_version), IsOk());
+  NIMBUS_ASSERT_OK_AND_ASSIGN(auto projector, Projector::Create(&db, &journal(), ViewsLayout()));
   EXPECT_THAT(projector->ProjectBatch({.records_max = 7}), IsOkAndHolds(7u));
   EXPECT_EQ(projector->watermark(), 7u);
   EXPECT_THAT(projector->ProjectBatch({.bytes_max = 1}), IsOkAndHolds(1u)) << "never stuck";
@@ -125,7 +125,7 @@ TEST_F(ProjectorTest, StopsABatchAtItsLimits) {
   EXPECT_EQ(bookmark->watermark, size);
   NIMBUS_ASSERT_OK_AND_ASSIGN(const schema::Digest leaf, journal().LeafHash(size - 1));
   EXPECT_EQ(bookmark->leaf_hash, std::string(leaf.begin(), leaf.end()));
-  EXPECT_THAT(WhyNotOf(&db, journal()), IsOkAndHolds(""));
+  EXPECT_THAT(WhyNotOf(&db, journal(), ViewsLayout()), IsOkAndHolds(""));
   EXPECT_THAT(CheckForeignKeys(&db), IsOk());
 }
 
@@ -133,8 +133,8 @@ TEST_F(ProjectorTest, ABatchThatFailsChangesNothingAndIsTriedAgain) {
   ASSERT_THAT(AppendHistory(&journal(), 40), IsOk());
   NIMBUS_ASSERT_OK_AND_ASSIGN(Connection db, Connection::Open(directory_ / "own.db", {}));
   ASSERT_THAT(Migrate(&db, LatestMigration()), IsOk());
-  ASSERT_THAT(CreateBookkeeping(&db, journal().id()), IsOk());
-  NIMBUS_ASSERT_OK_AND_ASSIGN(auto projector, Projector::Create(&db, &journal()));
+  ASSERT_THAT(CreateBookkeeping(&db, journal().id(), ViewsLayout().projector_version), IsOk());
+  NIMBUS_ASSERT_OK_AND_ASSIGN(auto projector, Projector::Create(&db, &journal(), ViewsLayout()));
   ASSERT_THAT(projector->ProjectBatch({.records_max = 30}), IsOkAndHolds(30u));
   const auto count = [&] { return db.QueryInt("SELECT count(*) FROM operation_steps"); };
   NIMBUS_ASSERT_OK_AND_ASSIGN(const int64_t before, count());
@@ -155,9 +155,9 @@ TEST_F(ProjectorTest, TwoProjectorsOnOneFileApplyEachRecordOnce) {
   NIMBUS_ASSERT_OK_AND_ASSIGN(Connection a, Connection::Open(directory_ / "own.db", {}));
   NIMBUS_ASSERT_OK_AND_ASSIGN(Connection b, Connection::Open(directory_ / "own.db", {}));
   ASSERT_THAT(Migrate(&a, LatestMigration()), IsOk());
-  ASSERT_THAT(CreateBookkeeping(&a, journal().id()), IsOk());
-  NIMBUS_ASSERT_OK_AND_ASSIGN(auto first, Projector::Create(&a, &journal()));
-  NIMBUS_ASSERT_OK_AND_ASSIGN(auto second, Projector::Create(&b, &journal()));
+  ASSERT_THAT(CreateBookkeeping(&a, journal().id(), ViewsLayout().projector_version), IsOk());
+  NIMBUS_ASSERT_OK_AND_ASSIGN(auto first, Projector::Create(&a, &journal(), ViewsLayout()));
+  NIMBUS_ASSERT_OK_AND_ASSIGN(auto second, Projector::Create(&b, &journal(), ViewsLayout()));
   uint64_t applied = 0;
   for (int round = 0; round < 1000; ++round) {
     Projector& projector = round % 3 == 0 ? *first : *second;

@@ -10,9 +10,9 @@ find_dependency(FlatBuffers)
 find_dependency(simdjson)
 find_dependency(SQLite3)
 
-# These four come with pkg-config files only.
+# These come with pkg-config files; OpenSSL's libcrypto is asked for in the same way.
 find_dependency(PkgConfig)
-foreach(nimbus_module lmdb libsodium libzstd libxxhash)
+foreach(nimbus_module libcrypto lmdb libsodium libzstd libxxhash)
   string(REGEX REPLACE "^lib" "" nimbus_target ${nimbus_module})
   if(NOT TARGET PkgConfig::${nimbus_target})
     pkg_check_modules(${nimbus_target} QUIET IMPORTED_TARGET GLOBAL ${nimbus_module})

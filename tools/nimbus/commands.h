@@ -22,6 +22,8 @@ void AddSessionListing(CLI::App* noun, cli::CommandLine* line, const std::string
 // Below `nimbus config`.
 void AddConfigProfileCommands(CLI::App* config, cli::CommandLine* line);
 void AddConfigEnvironmentCommands(CLI::App* config, cli::CommandLine* line);
+// Below `nimbus history`.
+void AddHistorySearchCommand(CLI::App* history, cli::CommandLine* line);
 // Below `nimbus journal`.
 void AddJournalBackupCommands(CLI::App* journal, cli::CommandLine* line);
 void AddJournalCompactCommands(CLI::App* journal, cli::CommandLine* line);

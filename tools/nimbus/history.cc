@@ -1,4 +1,4 @@
-// nimbus history list | sessions | show
+// nimbus history list | sessions | show, and what is below `nimbus history`
 #include <fmt/format.h>
 
 #include <iostream>
@@ -235,6 +235,8 @@ void AddHistoryCommands(CLI::App* app, cli::CommandLine* line) {
                       [line, show] { return Show(*line, *show); });
   one->add_option("ID", show->id, "Operation: its id or the beginning of it, @, @-, …")->required();
   one->add_flag("-f,--follow", show->follow, "Go on with what happens until it ends");
+
+  AddHistorySearchCommand(history, line);
 }
 
 }  // namespace nimbus::tools

@@ -7,25 +7,33 @@
 //   NIMBUS_RETURN_IF_ERROR(database->WaitFor(session.sequence, 1000));
 //
 // Files beside the journal: views-<g>.db (SQLite, WAL), the link views.db to the
-// live one of them, and views.lock, held while that link is decided on. All of
-// them may be deleted at any time; what they say is in the journal. Several
-// processes may have a store open and project it at the same time.
+// live one of them, and views.lock and views.build, held while that link is decided on
+// and while a generation is filled that is not live. All of them may be deleted at any
+// time; what they say is in the journal. Several processes may have a store open and
+// project it at the same time.
 //
 // Thread-safe.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "nimbus/journal/journal.h"
 #include "nimbus/projections/config.h"
+#include "nimbus/projections/credentials.h"
 #include "nimbus/projections/history.h"
+#include "nimbus/projections/lineage.h"
 #include "nimbus/projections/personas.h"
+#include "nimbus/projections/tables.h"
 
 namespace nimbus::projections {
 
@@ -55,6 +63,46 @@ struct ViewsStatus {
   std::string set_aside;        // why the former generation was abandoned at open, or empty
 };
 
+struct InspectOptions {
+  bool check = false;  // SQLite's integrity_check, and the foreign keys; reads all of the file
+};
+
+struct ViewsReport {
+  ViewsStatus status;
+  uint64_t records = 0;  // of the journal
+  std::vector<TableRows> tables;
+  uint64_t file_bytes = 0, log_bytes = 0;  // of the live generation and its write-ahead log
+  std::string stale;  // why the next to project will build another generation, or empty
+  std::vector<std::string> problems;  // that the checks found
+};
+
+struct MigrateOptions {
+  // Builds the tables from the journal beside the live ones and compares the two, before
+  // tables are dropped or others take their place; and afterwards, that those which stay
+  // hold what they held.
+  bool verify = false;
+};
+
+struct MigrateReport {
+  int from = 0;
+  int to = 0;
+  std::vector<TableDigest> tables;  // afterwards; when verified
+};
+
+struct RebuildReport {
+  std::vector<TableDigest> tables;            // of the new generation, when it was compared
+  std::optional<TableDifference> difference;  // the old one had from it
+  absl::Status not_compared;                  // why, if it was too damaged for that
+};
+
+struct VerifyViewsReport {
+  uint64_t watermark = 0;                     // records that were compared: all below it
+  std::vector<TableDigest> tables;            // as the journal gives them
+  std::optional<TableDifference> difference;  // of the live ones from these
+
+  bool holds() const { return !difference.has_value(); }
+};
+
 // A record that could not be applied for a reason in the record itself, or
 // because an earlier one of its entity could not.
 struct Quarantined {
@@ -82,6 +130,8 @@ class Database {
   History& history() { return *history_; }
   Personas& personas() { return *personas_; }
   Config& config() { return *config_; }
+  Credentials& credentials() { return *credentials_; }
+  Lineage& lineage() { return *lineage_; }
 
   // Waits until the views contain record `sequence`. DeadlineExceeded after
   // `timeout_ms`; FailedPrecondition when that record is in quarantine; NotFound
@@ -98,20 +148,44 @@ class Database {
   absl::StatusOr<std::vector<Quarantined>> GetQuarantine(uint64_t limit = kListingLimitDefault);
 
   // Makes the tables those of schema `version` (0 to LatestSchemaVersion): going
-  // down drops tables in place; going up builds a new generation beside the live
-  // one, filled from the journal, and switches to it. InvalidArgument for a
-  // version that does not exist, FailedPrecondition when the views can't be
-  // written.
-  absl::Status Migrate(int version);
+  // down drops tables in place, one transaction a version; going up builds a new
+  // generation beside the live one, filled from the journal, and switches to it.
+  // Killed at any moment, the views are at one of the versions on the way, and the
+  // same call goes on from there. Appends ViewsMigrated if that changed anything.
+  // InvalidArgument for a version that does not exist, FailedPrecondition when the
+  // views can't be written or the journal is open read-only; with verify DataLoss when
+  // a table is not what the journal says, which migrating would hide.
+  absl::StatusOr<MigrateReport> Migrate(int version, const MigrateOptions& options = {});
+
+  // The SQL of such a migration, which makes and drops tables. InvalidArgument for a
+  // version that does not exist.
+  static absl::StatusOr<std::string> PrintMigration(int from, int to);
 
   // Builds the views anew from the journal beside the live ones, which serve
-  // until the switch.
-  absl::Status Rebuild();
+  // until the switch, and compares the two.
+  absl::StatusOr<RebuildReport> Rebuild();
+
+  // Builds them likewise, compares, and leaves the live ones as they are. Aborted when
+  // another process migrates them meanwhile.
+  absl::StatusOr<VerifyViewsReport> Verify();
+
+  // NotFound when there are no views.
+  absl::StatusOr<ViewsReport> Inspect(const InspectOptions& options = {});
+
+  // Runs a query in SQLite's SQL on the live views, hands each row to `take` until that
+  // returns an error, and returns the names of the columns. One statement that reads:
+  // InvalidArgument for anything else, and for what is no SQL. Cancelled once
+  // `*interrupt` is true.
+  absl::StatusOr<std::vector<std::string>> Query(
+      std::string_view sql, const std::function<absl::Status(const QueryRow&)>& take,
+      const std::atomic<bool>* interrupt = nullptr);
 
   static int LatestSchemaVersion();
 
  private:
   Database();
+
+  bool read_only_ = false;
 
   // Destroyed from the last to the first.
   std::unique_ptr<journal::Journal> journal_;
@@ -119,6 +193,8 @@ class Database {
   std::unique_ptr<History> history_;
   std::unique_ptr<Personas> personas_;
   std::unique_ptr<Config> config_;
+  std::unique_ptr<Credentials> credentials_;
+  std::unique_ptr<Lineage> lineage_;
 };
 
 }  // namespace nimbus::projections
