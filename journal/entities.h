@@ -10,7 +10,7 @@
 // What an event needs, and the state it leaves:
 //
 //   SessionStarted       the session does not exist                → running
-//   SessionUpdated       it exists
+//   SessionUpdated       it exists; with a persona: it is running
 //   SessionEnded         it is running                             → completed
 //   OperationCreated     the operation does not exist, its session is running, its
 //                        parent, if it names one, exists           → pending
@@ -34,10 +34,12 @@
 //   other Plugin…, Hook… the plugin is in place; a hook is of it and in place
 //   PersonaDefined       the persona does not exist, its name is free
 //   PersonaUsed          it is active, the session exists
-//   PersonaRemoved       nothing refers to it, it is not built in
+//   PersonaDeactivated   it is not the default one
+//   PersonaRemoved       nothing refers to it, it is not built in, nor the default one
 //   SessionStarted, SessionUpdated with a persona: it is active
 //   PreferenceDefined    the preference does not exist; its version is 1
 //   PreferenceSet, PreferenceReset  it exists; takes its next version
+//   Preference… with a persona: it is active, and becomes the default one
 //   …Saved, …Set, RegistryEntryCached  puts in place, or changes what is
 //   …Activated, …MadeDefault  it is in place; `previous` has that role, or nobody
 //   …Deleted, …Unset, …Removed  it is in place; the active config profile stays

@@ -34,9 +34,14 @@ absl::StatusOr<Entity*> StartSession(const RuleContext& context) {
 }
 
 absl::StatusOr<Entity*> UpdateSession(const RuleContext& context) {
-  NIMBUS_RETURN_IF_ERROR(
-      ReferToPersona(context, context.record.event_as_SessionUpdated()->persona()));
-  return context.changes.Require(EntityKind::session, context.stream);
+  NIMBUS_ASSIGN_OR_RETURN(Entity * session,
+                          context.changes.Require(EntityKind::session, context.stream));
+  const auto* persona = context.record.event_as_SessionUpdated()->persona();
+  if (persona != nullptr && persona->size() > 0 && StateOf(*session) != Lifecycle::kRunning) {
+    return Refuse(*session, "an ended session takes no persona");
+  }
+  NIMBUS_RETURN_IF_ERROR(ReferToPersona(context, persona));
+  return session;
 }
 
 absl::StatusOr<Entity*> EndSession(const RuleContext& context) {

@@ -220,9 +220,31 @@ absl::StatusOr<Entity*> UsePersona(const RuleContext& context) {
   return persona;
 }
 
+absl::Status RequireNotDefaultPersona(const RuleContext& context) {
+  NIMBUS_ASSIGN_OR_RETURN(const bool is_default, HasRole(context, "default"));
+  if (!is_default) return absl::OkStatus();
+  return Error(Code::kFailedPrecondition, "{} is the default one: make another the default before",
+               Describe(EntityKind::persona, context.stream));
+}
+
+absl::StatusOr<Entity*> DeactivatePersona(const RuleContext& context) {
+  NIMBUS_RETURN_IF_ERROR(RequireNotDefaultPersona(context));
+  return Switch(context, EntityKind::persona, Standing::kOff);
+}
+
+// The persona that a preference names can't be switched off meanwhile.
+absl::Status MakeDefaultPersona(const RuleContext& context, const Id* named) {
+  if (named == nullptr) return absl::OkStatus();
+  const Uuid id = Uuid::FromFb(*named);
+  NIMBUS_RETURN_IF_ERROR(RequireActivePersona(context, id).status());
+  context.changes.SetHolder(MakeNameKey(EntityKind::persona, kRoleScope, "default"), id);
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Entity*> RemovePersona(const RuleContext& context) {
   NIMBUS_ASSIGN_OR_RETURN(Entity * persona,
                           RequireInPlace(context, EntityKind::persona, context.stream));
+  NIMBUS_RETURN_IF_ERROR(RequireNotDefaultPersona(context));
   if (persona->state.steps > 0) {
     return Error(Code::kFailedPrecondition,
                  "{} is built in or has been used: deactivate it instead",
@@ -245,16 +267,27 @@ absl::StatusOr<Entity*> DefinePreference(const RuleContext& context) {
     return Error(Code::kAlreadyExists, "preference '{}' exists already",
                  event.key()->string_view());
   }
+  NIMBUS_RETURN_IF_ERROR(MakeDefaultPersona(context, event.persona()));
   NIMBUS_ASSIGN_OR_RETURN(Entity * preference, SetUp(context, EntityKind::preference, id));
   context.placement.ordinal = ++preference->state.steps;
   return preference;
 }
 
-absl::StatusOr<Entity*> ChangePreference(const RuleContext& context) {
+absl::StatusOr<Entity*> ChangePreference(const RuleContext& context, const Id* persona) {
   NIMBUS_ASSIGN_OR_RETURN(Entity * preference,
                           RequireInPlace(context, EntityKind::preference, context.stream));
+  NIMBUS_RETURN_IF_ERROR(MakeDefaultPersona(context, persona));
   context.placement.ordinal = ++preference->state.steps;
   return preference;
+}
+
+absl::StatusOr<Entity*> UnsetConfigValue(const RuleContext& context) {
+  const std::string_view key = context.record.event_as_ConfigValueUnset()->key()->string_view();
+  if (schema::ConfigValueId(key) != context.stream) {
+    return Error(Code::kInvalidArgument, "{} is not that of '{}'",
+                 Describe(EntityKind::config_value, context.stream), key);
+  }
+  return Switch(context, EntityKind::config_value, Standing::kRemoved);
 }
 
 absl::StatusOr<Entity*> DeleteConfigProfile(const RuleContext& context) {
@@ -345,7 +378,7 @@ absl::StatusOr<Entity*> ApplyPersonaRule(const RuleContext& context) {
     case Event::PersonaActivated:
       return Switch(context, EntityKind::persona, Standing::kOn);
     case Event::PersonaDeactivated:
-      return Switch(context, EntityKind::persona, Standing::kOff);
+      return DeactivatePersona(context);
     case Event::PersonaRemoved:
       return RemovePersona(context);
     default:
@@ -360,12 +393,13 @@ absl::StatusOr<Entity*> ApplyConfigRule(const RuleContext& context) {
       return SetUp(context, EntityKind::config_value,
                    schema::ConfigValueId(record.event_as_ConfigValueSet()->key()->string_view()));
     case Event::ConfigValueUnset:
-      return Switch(context, EntityKind::config_value, Standing::kRemoved);
+      return UnsetConfigValue(context);
     case Event::PreferenceDefined:
       return DefinePreference(context);
     case Event::PreferenceSet:
+      return ChangePreference(context, record.event_as_PreferenceSet()->persona());
     case Event::PreferenceReset:
-      return ChangePreference(context);
+      return ChangePreference(context, record.event_as_PreferenceReset()->persona());
     case Event::ConfigProfileSaved:
       return SetUp(
           context, EntityKind::config_profile,

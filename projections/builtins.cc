@@ -69,10 +69,9 @@ constexpr BuiltinPreference kPreferences[] = {
      "Enable anonymous telemetry"},
     {"pref_model", "llm.default_model", R"("claude-sonnet-4-20250514")", fb::ValueType::string,
      "Default LLM model"},
-    {"pref_persona", "agent.default_persona", R"("professional")", fb::ValueType::string,
+    {"pref_persona", kDefaultPersonaKey, R"("professional")", fb::ValueType::string,
      "Default persona"},
-    {"pref_history_limit", "history.max_entries", "1000", fb::ValueType::number,
-     "Max history entries"},
+    {"pref_history_limit", kListingLimitKey, "1000", fb::ValueType::number, "Max history entries"},
     {"pref_output_dir", "generator.output_directory", R"("./infrastructure")",
      fb::ValueType::string, "Default output directory"},
 };
@@ -98,6 +97,10 @@ Event ToEvent(const BuiltinPreference& preference) {
   defined.key = preference.key;
   defined.type = preference.type;
   defined.row_id = preference.row_id;
+  if (preference.key == kDefaultPersonaKey) {
+    defined.persona = std::make_unique<fb::Id>(
+        schema::RowEntityId(fb::EntityKind::persona, kPersonas[0].row_id).ToFb());
+  }
   Event event = MakeEvent(fb::EntityKind::preference, schema::PreferenceId(preference.key),
                           std::move(defined));
   event.body.description = preference.description;

@@ -23,6 +23,8 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& stor
   journal::Journal* const journal = database->journal_.get();
   Views* const views = database->views_.get();
   database->history_ = std::make_unique<History>(journal, views);
+  database->personas_ = std::make_unique<Personas>(journal, views);
+  database->config_ = std::make_unique<Config>(journal, views);
   database->credentials_ = std::make_unique<Credentials>(journal, views);
   database->lineage_ = std::make_unique<Lineage>(views);
   database->plugins_ = std::make_unique<Plugins>(journal, views);

@@ -1,8 +1,10 @@
 #include "domains.h"
 
+#include "config_rows.h"
 #include "credential_rows.h"
 #include "history_rows.h"
 #include "lineage_rows.h"
+#include "persona_rows.h"
 #include "plugin_rows.h"
 #include "registry_rows.h"
 
@@ -13,6 +15,9 @@ using schema::fb::Event;
 
 constexpr Domain kDomains[] = {
     {2, Event::SessionStarted, Event::CheckpointCreated, &HistoryWriter::Create},
+    {4, Event::PersonaDefined, Event::PersonaUsed, &PersonaWriter::Create},
+    {1, Event::ConfigValueSet, Event::ConfigValueUnset, &ConfigValueWriter::Create},
+    {5, Event::PreferenceDefined, Event::EnvironmentConfigDeleted, &ConfigWriter::Create},
     {1, Event::CredentialStored, Event::CredentialRemoved, &CredentialWriter::Create},
     {6, Event::CredentialProfileSaved, Event::CredentialProfileDeleted,
      &CredentialProfileWriter::Create},

@@ -5,6 +5,7 @@
 #include "history_rows.h"
 #include "nimbus/schema/digest.h"
 #include "nimbus/schema/json.h"
+#include "persona_definition.h"
 #include "view_reader.h"
 
 namespace nimbus::projections {
@@ -73,25 +74,39 @@ absl::StatusOr<Written> History::Append(const Uuid& id, const Event& event) {
   return Written{.id = id, .sequence = appended.first};
 }
 
+// The event, and that its persona was used, if it has one.
+template <typename Payload>
+absl::StatusOr<Written> History::AppendForSession(const Uuid& session, fb::BodyT body,
+                                                  const std::string& persona) {
+  Payload payload;
+  std::vector<Event> events;
+  if (persona.empty()) {
+    events.push_back(MakeEvent(fb::EntityKind::session, session, std::move(payload)));
+  } else {
+    NIMBUS_ASSIGN_OR_RETURN(const PersonaDefinition definition, FindPersona(*journal_, persona));
+    payload.persona = definition.row_id;
+    events.push_back(MakeEvent(fb::EntityKind::session, session, std::move(payload)));
+    events.push_back(PersonaUsedEvent(definition, session));
+  }
+  events[0].body = std::move(body);
+  return Append(session, events);
+}
+
 absl::StatusOr<Written> History::CreateSession(const NewSession& session) {
   const Uuid id = session.id ? *session.id : schema::NewUuid();
-  fb::SessionStartedT started;
-  started.persona = session.persona;
-  Event event = MakeEvent(fb::EntityKind::session, id, std::move(started));
-  event.body.name = session.name;
-  event.body.description = session.description;
-  event.body.context = session.context;
-  return Append(id, std::move(event));
+  fb::BodyT body;
+  body.name = session.name;
+  body.description = session.description;
+  body.context = session.context;
+  return AppendForSession<fb::SessionStartedT>(id, std::move(body), session.persona);
 }
 
 absl::StatusOr<Written> History::UpdateSession(const Uuid& session, const SessionChange& change) {
-  fb::SessionUpdatedT updated;
-  updated.persona = change.persona;
-  Event event = MakeEvent(fb::EntityKind::session, session, std::move(updated));
-  event.body.name = change.name;
-  event.body.description = change.description;
-  event.body.context = change.context;
-  return Append(session, std::move(event));
+  fb::BodyT body;
+  body.name = change.name;
+  body.description = change.description;
+  body.context = change.context;
+  return AppendForSession<fb::SessionUpdatedT>(session, std::move(body), change.persona);
 }
 
 absl::StatusOr<Written> History::EndSession(const Uuid& session) {
@@ -215,7 +230,8 @@ absl::StatusOr<std::optional<Session>> History::GetSession(const Uuid& session) 
   return rows_->With([&](HistoryReader& reader) { return reader.GetSession(session); });
 }
 
-absl::StatusOr<std::vector<Session>> History::GetSessions(uint64_t limit, uint64_t offset) {
+absl::StatusOr<std::vector<Session>> History::GetSessions(std::optional<uint64_t> limit,
+                                                          uint64_t offset) {
   return rows_->With([&](HistoryReader& reader) { return reader.GetSessions(limit, offset); });
 }
 

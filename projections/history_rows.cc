@@ -373,7 +373,8 @@ absl::Status HistoryWriter::CreateCheckpoint(const AppliedRecord& record,
 }
 
 absl::StatusOr<HistoryReader> HistoryReader::Create(sqlite::Connection* database) {
-  HistoryReader reader;
+  NIMBUS_ASSIGN_OR_RETURN(ListingLimit limit, ListingLimit::Create(database));
+  HistoryReader reader(std::move(limit));
   const std::string sessions = kSessionColumns;
   const std::string operations = kOperationColumns;
   // A listing finds the rowids of its page first, from indexes as far as it can:
@@ -410,9 +411,10 @@ absl::StatusOr<std::optional<Session>> HistoryReader::GetSession(const Uuid& id)
   return ReadOne(&*get_session_, get_session_->First(text), &ReadSession);
 }
 
-absl::StatusOr<std::vector<Session>> HistoryReader::GetSessions(uint64_t limit, uint64_t offset) {
-  return ReadAll(&*get_sessions_, get_sessions_->First(SqlCount(limit), SqlCount(offset)),
-                 &ReadSession);
+absl::StatusOr<std::vector<Session>> HistoryReader::GetSessions(std::optional<uint64_t> limit,
+                                                                uint64_t offset) {
+  NIMBUS_ASSIGN_OR_RETURN(const int64_t count, limit_.Get(limit));
+  return ReadAll(&*get_sessions_, get_sessions_->First(count, SqlCount(offset)), &ReadSession);
 }
 
 absl::StatusOr<std::optional<Operation>> HistoryReader::GetOperation(const Uuid& id) {
@@ -425,10 +427,11 @@ absl::StatusOr<std::vector<Operation>> HistoryReader::GetOperations(const Operat
   if (filter.session) session = filter.session->ToString();
   std::optional<std::string_view> status;
   if (filter.status) status = StatusText(*filter.status);
+  NIMBUS_ASSIGN_OR_RETURN(const int64_t count, limit_.Get(filter.limit));
   Statement& rows = session ? *get_operations_of_session_ : *get_operations_;
   return ReadAll(&rows,
-                 rows.First(filter.with_bodies ? 1 : 0, session, filter.type, status,
-                            SqlCount(filter.limit), SqlCount(filter.offset)),
+                 rows.First(filter.with_bodies ? 1 : 0, session, filter.type, status, count,
+                            SqlCount(filter.offset)),
                  &ReadOperation);
 }
 

@@ -7,10 +7,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "listing_limit.h"
 #include "nimbus/journal/reader.h"
 #include "nimbus/projections/history.h"
 #include "nimbus/schema/events_generated.h"
@@ -64,7 +66,7 @@ class HistoryReader {
   static absl::StatusOr<HistoryReader> Create(sqlite::Connection* database);
 
   absl::StatusOr<std::optional<Session>> GetSession(const schema::Uuid& id);
-  absl::StatusOr<std::vector<Session>> GetSessions(uint64_t limit, uint64_t offset);
+  absl::StatusOr<std::vector<Session>> GetSessions(std::optional<uint64_t> limit, uint64_t offset);
   absl::StatusOr<std::optional<Operation>> GetOperation(const schema::Uuid& id);
   absl::StatusOr<std::vector<Operation>> GetOperations(const OperationFilter& filter);
   // All as of one moment.
@@ -72,11 +74,12 @@ class HistoryReader {
                                                                           bool with_states);
 
  private:
-  HistoryReader() = default;
+  explicit HistoryReader(ListingLimit limit) : limit_(std::move(limit)) {}
 
   absl::StatusOr<std::optional<OperationWithSteps>> ReadOperationWithSteps(const schema::Uuid& id,
                                                                            bool with_states);
 
+  ListingLimit limit_;
   std::optional<sqlite::Statement> begin_, commit_;
   std::optional<sqlite::Statement> get_session_, get_sessions_;
   std::optional<sqlite::Statement> get_operation_, get_operations_, get_operations_of_session_;

@@ -127,6 +127,7 @@ absl::Status CheckPersonaPayload(const fb::EventUnion& payload) {
 
 absl::Status CheckConfigPayload(const fb::EventUnion& payload) {
   if (const auto* e = payload.AsConfigValueSet()) return CheckName("key", e->key, true);
+  if (const auto* e = payload.AsConfigValueUnset()) return CheckName("key", e->key, true);
   if (const auto* e = payload.AsPreferenceDefined()) {
     NIMBUS_RETURN_IF_ERROR(CheckName("key", e->key, true));
     return CheckName("row_id", e->row_id, false);

@@ -68,7 +68,7 @@ TEST_F(HistoryTest, ASessionIsARowFromItsStartToItsEnd) {
   NIMBUS_ASSERT_OK_AND_ASSIGN(std::optional<Session> row, history().GetSession(made.id));
   ASSERT_TRUE(row);
   EXPECT_EQ(row->id, made.id);
-  EXPECT_EQ(row->sequence, made.sequence);
+  EXPECT_EQ(row->sequence + 1, made.sequence) << "the use of the persona follows it";
   EXPECT_EQ(row->name, "deploy");
   EXPECT_EQ(row->description, "to the new cluster");
   EXPECT_EQ(row->context, R"({"directory":"/srv"})");

@@ -29,6 +29,7 @@ using Code = absl::StatusCode;
 
 constexpr char kLocalStore[] = ".nimbus";
 constexpr int64_t kCatchUpSliceMs = 200;
+constexpr int64_t kAwaitViewsMs = 60'000;
 
 std::atomic<bool> interrupted = false;
 std::string program_name = "nimbus";
@@ -147,6 +148,21 @@ CLI::Validator IsCount() {
       "", "count");
 }
 
+void AddPageOptions(CLI::App* command, Page* page) {
+  command
+      ->add_option("--limit", page->limit,
+                   "At most so many (default: the preference history.max_entries)")
+      ->transform(IsCount())
+      ->type_name("COUNT");
+  command->add_option("--offset", page->offset, "Pass over so many")
+      ->transform(IsCount())
+      ->capture_default_str();
+}
+
+void AddReasonOption(CLI::App* command, std::string* reason) {
+  command->add_option("--reason", *reason, "Why, for the record")->type_name("TEXT");
+}
+
 int RunProgram(CLI::App* app, CommandLine* line, int argc, char** argv) {
   FillClosedStreams();
   program_name = app->get_name();
@@ -208,8 +224,8 @@ absl::StatusOr<std::unique_ptr<journal::Journal>> OpenJournalToWrite(const Comma
 
 namespace {
 
-absl::StatusOr<std::unique_ptr<projections::Database>> OpenExistingDatabase(const CommandLine& line,
-                                                                            bool read_only) {
+absl::StatusOr<std::unique_ptr<projections::Database>> OpenCaughtUp(const CommandLine& line,
+                                                                    bool read_only) {
   NIMBUS_ASSIGN_OR_RETURN(const std::string store, StorePath(line));
   projections::DatabaseOptions options;
   options.journal.create = false;
@@ -233,12 +249,16 @@ absl::StatusOr<std::unique_ptr<projections::Database>> OpenExistingDatabase(cons
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<projections::Database>> OpenDatabase(const CommandLine& line) {
-  return OpenExistingDatabase(line, /*read_only=*/true);
+  return OpenCaughtUp(line, /*read_only=*/true);
 }
 
 absl::StatusOr<std::unique_ptr<projections::Database>> OpenDatabaseToWrite(
     const CommandLine& line) {
-  return OpenExistingDatabase(line, /*read_only=*/false);
+  return OpenCaughtUp(line, /*read_only=*/false);
+}
+
+absl::Status AwaitViews(projections::Database& database, const projections::Written& written) {
+  return database.WaitFor(written.sequence, kAwaitViewsMs);
 }
 
 std::vector<ManSection> CommonManSections() {

@@ -12,6 +12,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -53,6 +54,16 @@ CLI::App* AddCommand(CLI::App* app, CommandLine* line, const std::string& name,
 // that fits 64 bits. CLI11 by itself takes -1 for 2^64 - 1, and 010 for 8.
 CLI::Validator IsCount();
 
+// Which rows of a listing: --limit and --offset.
+struct Page {
+  std::optional<uint64_t> limit;  // else the preference history.max_entries
+  uint64_t offset = 0;
+};
+void AddPageOptions(CLI::App* command, Page* page);
+
+// --reason, of a command that destroys: what the journal keeps of why.
+void AddReasonOption(CLI::App* command, std::string* reason);
+
 // Parses, runs the command chosen, prints its error to standard error.
 int RunProgram(CLI::App* app, CommandLine* line, int argc, char** argv);
 
@@ -76,6 +87,9 @@ absl::StatusOr<std::unique_ptr<projections::Database>> OpenDatabase(const Comman
 
 // The same to write; makes no store.
 absl::StatusOr<std::unique_ptr<projections::Database>> OpenDatabaseToWrite(const CommandLine& line);
+
+// Waits until the views show what was written, so that the next command sees it.
+absl::Status AwaitViews(projections::Database& database, const projections::Written& written);
 
 // What the man pages of both programs say beside their commands: the store, exit
 // codes, environment.

@@ -1,4 +1,4 @@
-// What somebody meant who gave a name that there is not.
+// What somebody meant who gave a name that is none.
 #pragma once
 
 #include <span>
@@ -7,8 +7,8 @@
 
 namespace nimbus::tools::cli {
 
-// "; did you mean 'aws'?", to end a message with, when one of `known` is spelled much
-// like `name`; else empty.
+// "; did you mean 'aws'?" for 'awss', to go behind the message that there is no such
+// name; empty when none of the known names is near.
 std::string DidYouMean(std::string_view name, std::span<const std::string> known);
 
 }  // namespace nimbus::tools::cli

@@ -1,10 +1,12 @@
 #include "tools/cli/select.h"
 
 #include <algorithm>
+#include <iostream>
 #include <vector>
 
 #include "nimbus/journal/reader.h"
 #include "nimbus/schema/status.h"
+#include "tools/cli/terminal.h"
 
 namespace nimbus::tools::cli {
 namespace {
@@ -79,6 +81,12 @@ absl::StatusOr<std::string> ShortId(const journal::Journal& journal, EntityKind 
     if (found.size() < 2) return prefix;
   }
   return text;
+}
+
+absl::StatusOr<std::string> ListedId(const journal::Journal& journal, EntityKind kind,
+                                     const Uuid& id) {
+  if (!IsTerminal(std::cout)) return id.ToString();
+  return ShortId(journal, kind, id);
 }
 
 }  // namespace nimbus::tools::cli

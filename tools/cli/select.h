@@ -20,4 +20,8 @@ absl::StatusOr<schema::Uuid> SelectEntity(const journal::Journal& journal,
 absl::StatusOr<std::string> ShortId(const journal::Journal& journal, schema::fb::EntityKind kind,
                                     const schema::Uuid& id);
 
+// The id as a listing shows it: short on a terminal, whole when piped.
+absl::StatusOr<std::string> ListedId(const journal::Journal& journal, schema::fb::EntityKind kind,
+                                     const schema::Uuid& id);
+
 }  // namespace nimbus::tools::cli

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <string>
 
 #include "tools/cli/command_line.h"
 
@@ -12,7 +13,15 @@ void AddInitCommand(CLI::App* app, cli::CommandLine* line);
 void AddImportCommand(CLI::App* app, cli::CommandLine* line);
 void AddExportCommand(CLI::App* app, cli::CommandLine* line);
 void AddHistoryCommands(CLI::App* app, cli::CommandLine* line);
+void AddSessionCommands(CLI::App* app, cli::CommandLine* line);
+void AddPersonaCommands(CLI::App* app, cli::CommandLine* line);
+void AddConfigCommands(CLI::App* app, cli::CommandLine* line);
 void AddJournalCommands(CLI::App* app, cli::CommandLine* line);
+// `nimbus session list`, and the same as `nimbus history sessions`.
+void AddSessionListing(CLI::App* noun, cli::CommandLine* line, const std::string& name);
+// Below `nimbus config`.
+void AddConfigProfileCommands(CLI::App* config, cli::CommandLine* line);
+void AddConfigEnvironmentCommands(CLI::App* config, cli::CommandLine* line);
 // Below `nimbus history`.
 void AddHistorySearchCommand(CLI::App* history, cli::CommandLine* line);
 // Below `nimbus journal`.

@@ -22,13 +22,12 @@ constexpr size_t kSummaryWidth = 200;
 
 struct ListOptions {
   std::string session, type, status;
-  uint64_t limit = projections::kListingLimitDefault;
-  uint64_t offset = 0;
+  cli::Page page;
 };
 
 absl::StatusOr<projections::OperationFilter> FilterOf(const journal::Journal& journal,
                                                       const ListOptions& options) {
-  projections::OperationFilter filter{.limit = options.limit, .offset = options.offset};
+  projections::OperationFilter filter{.limit = options.page.limit, .offset = options.page.offset};
   if (!options.session.empty()) {
     NIMBUS_ASSIGN_OR_RETURN(filter.session,
                             cli::SelectEntity(journal, EntityKind::session, options.session));
@@ -38,12 +37,6 @@ absl::StatusOr<projections::OperationFilter> FilterOf(const journal::Journal& jo
     NIMBUS_ASSIGN_OR_RETURN(filter.status, projections::ParseStatus(options.status));
   }
   return filter;
-}
-
-absl::StatusOr<std::string> IdCell(const journal::Journal& journal, EntityKind kind,
-                                   const schema::Uuid& id) {
-  if (!cli::IsTerminal(std::cout)) return id.ToString();
-  return cli::ShortId(journal, kind, id);
 }
 
 absl::StatusOr<int> ListOperations(const cli::CommandLine& line, const ListOptions& options) {
@@ -61,8 +54,8 @@ absl::StatusOr<int> ListOperations(const cli::CommandLine& line, const ListOptio
   cli::Table table(
       {"OPERATION", "CREATED", "TYPE", "STATUS", "DURATION", "TOKENS", "COST", "INPUT"});
   for (const auto& operation : operations) {
-    NIMBUS_ASSIGN_OR_RETURN(std::string id,
-                            IdCell(database->journal(), EntityKind::operation, operation.id));
+    NIMBUS_ASSIGN_OR_RETURN(
+        std::string id, cli::ListedId(database->journal(), EntityKind::operation, operation.id));
     table.Add(
         {{std::move(id)},
          {cli::ShowTime(operation.created_at_us)},
@@ -72,29 +65,6 @@ absl::StatusOr<int> ListOperations(const cli::CommandLine& line, const ListOptio
          {cli::ShowNumber(operation.tokens_used), cli::Style::kPlain, true},
          {cli::ShowCents(operation.cost_cents), cli::Style::kPlain, true},
          {cli::OneLine(cli::Summary(operation.input), kSummaryWidth)}});
-  }
-  table.Print(std::cout);
-  return cli::kHolds;
-}
-
-absl::StatusOr<int> ListSessions(const cli::CommandLine& line, const ListOptions& options) {
-  NIMBUS_ASSIGN_OR_RETURN(const auto database, cli::OpenDatabase(line));
-  NIMBUS_ASSIGN_OR_RETURN(const std::vector<projections::Session> sessions,
-                          database->history().GetSessions(options.limit, options.offset));
-  if (line.json) {
-    Json::Array rows;
-    for (const auto& session : sessions) rows.push_back(cli::ToJson(session));
-    cli::PrintJson(Json::MakeArray(std::move(rows)));
-    return cli::kHolds;
-  }
-  cli::Table table({"SESSION", "STARTED", "ENDED", "NAME"});
-  for (const auto& session : sessions) {
-    NIMBUS_ASSIGN_OR_RETURN(std::string id,
-                            IdCell(database->journal(), EntityKind::session, session.id));
-    table.Add({{std::move(id)},
-               {cli::ShowTime(session.started_at_us)},
-               {cli::ShowTime(session.ended_at_us)},
-               {session.name.value_or("-")}});
   }
   table.Print(std::cout);
   return cli::kHolds;
@@ -241,11 +211,6 @@ absl::StatusOr<int> Show(const cli::CommandLine& line, const ShowOptions& option
   return Follow(line, database->journal(), id, size);
 }
 
-void AddCount(CLI::App* command, const std::string& name, uint64_t* count,
-              const std::string& description) {
-  command->add_option(name, *count, description)->transform(cli::IsCount())->capture_default_str();
-}
-
 }  // namespace
 
 void AddHistoryCommands(CLI::App* app, cli::CommandLine* line) {
@@ -261,14 +226,8 @@ void AddHistoryCommands(CLI::App* app, cli::CommandLine* line) {
   operations->add_option("--status", list->status, "Only in this status")
       ->check(CLI::IsMember({"pending", "running", "completed", "failed", "cancelled"}))
       ->type_name("STATUS");
-  AddCount(operations, "--limit", &list->limit, "At most so many");
-  AddCount(operations, "--offset", &list->offset, "Pass over so many");
-
-  auto page = std::make_shared<ListOptions>();
-  CLI::App* sessions = cli::AddCommand(history, line, "sessions", "List sessions, newest first",
-                                       [line, page] { return ListSessions(*line, *page); });
-  AddCount(sessions, "--limit", &page->limit, "At most so many");
-  AddCount(sessions, "--offset", &page->offset, "Pass over so many");
+  cli::AddPageOptions(operations, &list->page);
+  AddSessionListing(history, line, "sessions");
 
   auto show = std::make_shared<ShowOptions>();
   CLI::App* one =

@@ -12,6 +12,9 @@ int main(int argc, char** argv) {
   nimbus::tools::AddImportCommand(&app, &line);
   nimbus::tools::AddExportCommand(&app, &line);
   nimbus::tools::AddHistoryCommands(&app, &line);
+  nimbus::tools::AddSessionCommands(&app, &line);
+  nimbus::tools::AddPersonaCommands(&app, &line);
+  nimbus::tools::AddConfigCommands(&app, &line);
   nimbus::tools::AddJournalCommands(&app, &line);
   nimbus::tools::AddPluginCommands(&app, &line);
   cli::AddDocumentationCommands(&app, NIMBUS_VERSION, cli::CommonManSections());

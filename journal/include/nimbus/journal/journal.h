@@ -188,7 +188,7 @@ class Journal {
   // The entity that holds a unique name: a source by format and key, a plugin,
   // persona or credential by its name in scope "". A role that one entity of a
   // kind has is a name in scope "role": the "active" config profile, the "default"
-  // credential profile.
+  // persona and credential profile.
   absl::StatusOr<std::optional<schema::Uuid>> FindName(schema::fb::EntityKind kind,
                                                        std::string_view scope,
                                                        std::string_view name) const;

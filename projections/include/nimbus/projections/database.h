@@ -28,9 +28,11 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "nimbus/journal/journal.h"
+#include "nimbus/projections/config.h"
 #include "nimbus/projections/credentials.h"
 #include "nimbus/projections/history.h"
 #include "nimbus/projections/lineage.h"
+#include "nimbus/projections/personas.h"
 #include "nimbus/projections/tables.h"
 #include "nimbus/projections/plugin_registry.h"
 #include "nimbus/projections/plugins.h"
@@ -46,7 +48,7 @@ struct ViewsOptions {
 };
 
 struct DatabaseOptions {
-  // With read_only, History's commands are FailedPrecondition; the views are
+  // With read_only, all commands that append are FailedPrecondition; the views are
   // still brought up to date if their files can be written.
   journal::Options journal;
   ViewsOptions views;
@@ -128,6 +130,8 @@ class Database {
 
   journal::Journal& journal() { return *journal_; }
   History& history() { return *history_; }
+  Personas& personas() { return *personas_; }
+  Config& config() { return *config_; }
   Credentials& credentials() { return *credentials_; }
   Lineage& lineage() { return *lineage_; }
   Plugins& plugins() { return *plugins_; }
@@ -191,6 +195,8 @@ class Database {
   std::unique_ptr<journal::Journal> journal_;
   std::unique_ptr<Views> views_;
   std::unique_ptr<History> history_;
+  std::unique_ptr<Personas> personas_;
+  std::unique_ptr<Config> config_;
   std::unique_ptr<Credentials> credentials_;
   std::unique_ptr<Lineage> lineage_;
   std::unique_ptr<Plugins> plugins_;

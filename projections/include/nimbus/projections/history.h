@@ -38,7 +38,8 @@ namespace nimbus::projections {
 
 class Views;
 
-// The spec's `history.max_entries`: how many rows a listing returns unless told.
+// How many rows a listing returns unless it is told, or the preference
+// history.max_entries says another number.
 inline constexpr uint64_t kListingLimitDefault = 1000;
 
 struct Written {
@@ -51,7 +52,7 @@ struct Written {
 struct NewSession {
   std::string name, description;
   std::string context;  // JSON; {} when unset
-  std::string persona;  // row id; must be active
+  std::string persona;  // row id; must be active; counts as a use of it
   std::optional<schema::Uuid> id;
 };
 
@@ -59,7 +60,7 @@ struct NewSession {
 struct SessionChange {
   std::string name, description;
   std::string context;  // JSON
-  std::string persona;  // row id; must be active
+  std::string persona;  // row id; must be active; counts as a use of it
 };
 
 struct NewOperation {
@@ -151,7 +152,7 @@ struct OperationFilter {
   std::optional<schema::Uuid> session;
   std::optional<std::string> type;
   std::optional<journal::Lifecycle> status;
-  uint64_t limit = kListingLimitDefault;
+  std::optional<uint64_t> limit;  // else that of history.max_entries
   uint64_t offset = 0;
   bool with_bodies = true;  // false leaves input empty, and output and plan unset
 };
@@ -191,7 +192,8 @@ class History {
 
   absl::StatusOr<std::optional<Session>> GetSession(const schema::Uuid& session);
   // Newest first: by started_at, then sequence, descending; unknown times last.
-  absl::StatusOr<std::vector<Session>> GetSessions(uint64_t limit = kListingLimitDefault,
+  // `limit` as in OperationFilter.
+  absl::StatusOr<std::vector<Session>> GetSessions(std::optional<uint64_t> limit = std::nullopt,
                                                    uint64_t offset = 0);
   absl::StatusOr<std::optional<Operation>> GetOperation(const schema::Uuid& operation);
   // Newest first: by created_at, then sequence, descending; unknown times last.
@@ -205,6 +207,9 @@ class History {
 
   absl::StatusOr<Written> Append(const schema::Uuid& id, const std::vector<schema::Event>& events);
   absl::StatusOr<Written> Append(const schema::Uuid& id, const schema::Event& event);
+  template <typename Payload>
+  absl::StatusOr<Written> AppendForSession(const schema::Uuid& session, schema::fb::BodyT body,
+                                           const std::string& persona);
   absl::StatusOr<schema::Uuid> OperationOfStep(const schema::Uuid& step) const;
   template <typename Payload>
   absl::StatusOr<Written> EndStep(const schema::Uuid& step, const Result& result);

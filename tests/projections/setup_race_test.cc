@@ -1,0 +1,132 @@
+// Two processes that want different things at the same time: one of them gets it, the
+// other learns of it, and the rows say what happened.
+#include <gtest/gtest.h>
+
+#include <cstdio>
+
+#include "fixture.h"
+#include "migrator.h"
+#include "nimbus/journal/reader.h"
+#include "nimbus/journal/verify.h"
+#include "nimbus/schema/entity_id.h"
+#include "testing/program.h"
+#include "testing/status_matchers.h"
+
+namespace nimbus::projections {
+namespace {
+
+namespace fb = schema::fb;
+using test::IsOk;
+using test::IsOkAndHolds;
+using testing::ElementsAre;
+
+constexpr int kRounds = 150;
+
+struct Counts {
+  int done = 0, late = 0;
+};
+
+class SetupRaceTest : public StoreTest {
+ protected:
+  void SetUp() override { ASSERT_THAT(Open(), IsOk()); }
+
+  // Runs `what` in two processes at once, with a name each.
+  std::vector<Counts> Race(const std::string& what, const std::vector<std::string>& names,
+                           const std::string& other = "") {
+    std::vector<std::unique_ptr<test::Program>> children;
+    for (size_t i = 0; i < names.size(); ++i) {
+      auto child = test::Program::Start(
+          {.argv = {NIMBUS_CONFIGURING_CHILD, store(), i > 0 && !other.empty() ? other : what,
+                    names[i], fmt::format("{}", kRounds)}});
+      EXPECT_THAT(child, IsOk());
+      if (child.ok()) children.push_back(*std::move(child));
+    }
+    std::vector<Counts> counts;
+    for (const auto& child : children) {
+      const absl::StatusOr<test::Finished> run = child->Wait();
+      EXPECT_THAT(run, IsOk());
+      if (!run.ok()) continue;
+      EXPECT_EQ(run->exit_code, 0) << run->err;
+      Counts count;
+      EXPECT_EQ(std::sscanf(run->out.c_str(), "%d %d", &count.done, &count.late), 2) << run->out;
+      counts.push_back(count);
+    }
+    return counts;
+  }
+
+  // What the projector made meanwhile is what the journal says, and that verifies.
+  void ExpectConsistent() {
+    ASSERT_THAT(CatchUp(), IsOk());
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const std::string grown, DumpTables(link()));
+    ASSERT_THAT(database_->Rebuild(), IsOk());
+    EXPECT_THAT(DumpTables(link()), IsOkAndHolds(grown));
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const ViewsStatus status, database_->GetViewsStatus());
+    EXPECT_EQ(status.quarantined, 0u);
+    NIMBUS_ASSERT_OK_AND_ASSIGN(sqlite::Connection db, sqlite::Connection::Open(link(), {}));
+    EXPECT_THAT(CheckForeignKeys(&db), IsOk());
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const journal::VerifyReport report, VerifyJournal(journal(), {}));
+    for (const journal::Finding& finding : report.findings) ADD_FAILURE() << finding.what;
+  }
+  std::vector<std::string> Sql(std::string_view sql) { return Column(link(), sql); }
+};
+
+TEST_F(SetupRaceTest, OfTwoThatActivateAProfileOneDoes) {
+  for (const char* name : {"home", "a", "b"}) {
+    ASSERT_THAT(database_->config().SaveProfile({.name = name, .config = "{}"}), IsOk());
+  }
+  const std::vector<Counts> counts = Race("profile", {"a", "b"});
+  ASSERT_EQ(counts.size(), 2u);
+  std::printf("late: %d, %d of %d\n", counts[0].late, counts[1].late, kRounds);
+  ExpectConsistent();
+  EXPECT_THAT(Sql("SELECT count(*) FROM config_profiles WHERE is_active"), ElementsAre("1"));
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const auto active, database_->config().GetActiveProfile());
+  ASSERT_TRUE(active);
+  EXPECT_THAT(journal().FindName(fb::EntityKind::config_profile, "role", "active"),
+              IsOkAndHolds(std::optional(active->id)));
+}
+
+TEST_F(SetupRaceTest, OfTwoThatSetAPreferenceAtOneVersionOneDoes) {
+  const std::vector<Counts> counts = Race("preference", {"dark", "light"});
+  ASSERT_EQ(counts.size(), 2u);
+  std::printf("late: %d, %d of %d\n", counts[0].late, counts[1].late, kRounds);
+  ExpectConsistent();
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const auto row, database_->config().GetPreference("ui.theme"));
+  ASSERT_TRUE(row);
+  EXPECT_EQ(row->version, 1 + counts[0].done + counts[1].done) << "each success is a version";
+  EXPECT_EQ(counts[0].done + counts[0].late, kRounds);
+}
+
+TEST_F(SetupRaceTest, TheFirstProfileOfTwoProcessesIsActive) {
+  const std::vector<Counts> counts = Race("save", {"a", "b"});
+  ASSERT_EQ(counts.size(), 2u);
+  EXPECT_EQ(counts[0].done + counts[1].done, 2 * kRounds) << "saving never fails";
+  ExpectConsistent();
+  EXPECT_THAT(Sql("SELECT count(*) FROM config_profiles"), ElementsAre("2"));
+  EXPECT_THAT(Sql("SELECT count(*) FROM config_profiles WHERE is_active"), ElementsAre("1"));
+}
+
+TEST_F(SetupRaceTest, TheDefaultPersonaIsActiveWhoeverSwitchesItOff) {
+  const std::string name = "persona_concise";
+  const std::vector<Counts> counts = Race("default", {name, name}, "deactivate");
+  ASSERT_EQ(counts.size(), 2u);
+  std::printf("refused: %d, %d of %d\n", counts[0].late, counts[1].late, kRounds);
+  ExpectConsistent();
+  // At no record was the default persona switched off.
+  journal::Reader reader(journal());
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const uint64_t size, journal().Size());
+  const schema::Uuid concise = schema::RowEntityId(fb::EntityKind::persona, name);
+  bool is_default = false, active = true;
+  for (uint64_t i = 0; i < size; ++i) {
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const journal::RecordView* view, reader.Read(i));
+    const bool of_it = schema::Uuid::FromFb(view->envelope().stream()) == concise;
+    if (const auto* set = view->record->event_as_PreferenceSet()) {
+      is_default = schema::Uuid::FromFb(*set->persona()) == concise;
+    }
+    if (of_it && view->record->event_as_PersonaDeactivated()) active = false;
+    if (of_it && view->record->event_as_PersonaActivated()) active = true;
+    ASSERT_TRUE(active || !is_default) << "record " << i;
+  }
+}
+
+}  // namespace
+}  // namespace nimbus::projections
