@@ -206,11 +206,14 @@ absl::StatusOr<std::unique_ptr<journal::Journal>> OpenJournalToWrite(const Comma
   return OpenExisting(line, /*read_only=*/false);
 }
 
-absl::StatusOr<std::unique_ptr<projections::Database>> OpenDatabase(const CommandLine& line) {
+namespace {
+
+absl::StatusOr<std::unique_ptr<projections::Database>> OpenCaughtUp(const CommandLine& line,
+                                                                    bool read_only) {
   NIMBUS_ASSIGN_OR_RETURN(const std::string store, StorePath(line));
   projections::DatabaseOptions options;
   options.journal.create = false;
-  options.journal.read_only = true;
+  options.journal.read_only = read_only;
   absl::StatusOr<std::unique_ptr<projections::Database>> database =
       projections::Database::Open(store, options);
   if (!database.ok()) return WithHint(database.status(), store);
@@ -225,6 +228,29 @@ absl::StatusOr<std::unique_ptr<projections::Database>> OpenDatabase(const Comman
     NIMBUS_ASSIGN_OR_RETURN(const uint64_t size, (*database)->journal().Size());
     progress.Update(status.watermark, size);
   }
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<projections::Database>> OpenDatabase(const CommandLine& line) {
+  return OpenCaughtUp(line, /*read_only=*/true);
+}
+
+absl::StatusOr<std::unique_ptr<projections::Database>> OpenDatabaseToWrite(
+    const CommandLine& line) {
+  return OpenCaughtUp(line, /*read_only=*/false);
+}
+
+absl::StatusOr<std::unique_ptr<projections::Database>> OpenDatabaseAsIs(const CommandLine& line) {
+  NIMBUS_ASSIGN_OR_RETURN(const std::string store, StorePath(line));
+  projections::DatabaseOptions options;
+  options.journal.create = false;
+  options.journal.read_only = true;
+  options.views.project = false;
+  absl::StatusOr<std::unique_ptr<projections::Database>> database =
+      projections::Database::Open(store, options);
+  if (!database.ok()) return WithHint(database.status(), store);
+  return database;
 }
 
 std::vector<ManSection> CommonManSections() {

@@ -74,6 +74,12 @@ absl::StatusOr<std::unique_ptr<journal::Journal>> OpenJournalToWrite(const Comma
 // progress meanwhile.
 absl::StatusOr<std::unique_ptr<projections::Database>> OpenDatabase(const CommandLine& line);
 
+// The same to write; makes no store.
+absl::StatusOr<std::unique_ptr<projections::Database>> OpenDatabaseToWrite(const CommandLine& line);
+
+// To look at the views as they are, stale or not: brings nothing up to date.
+absl::StatusOr<std::unique_ptr<projections::Database>> OpenDatabaseAsIs(const CommandLine& line);
+
 // What the man pages of both programs say beside their commands: the store, exit
 // codes, environment.
 std::vector<ManSection> CommonManSections();

@@ -13,6 +13,10 @@ void AddImportCommand(CLI::App* app, cli::CommandLine* line);
 void AddExportCommand(CLI::App* app, cli::CommandLine* line);
 void AddHistoryCommands(CLI::App* app, cli::CommandLine* line);
 void AddJournalCommands(CLI::App* app, cli::CommandLine* line);
+void AddCredentialCommands(CLI::App* app, cli::CommandLine* line);
+void AddCredentialProfileCommands(CLI::App* credential, cli::CommandLine* line);
+void AddDbCommands(CLI::App* app, cli::CommandLine* line);
+void AddDbSqlCommand(CLI::App* db, cli::CommandLine* line);
 // Below `nimbus journal`.
 void AddJournalBackupCommands(CLI::App* journal, cli::CommandLine* line);
 void AddJournalCompactCommands(CLI::App* journal, cli::CommandLine* line);
