@@ -136,13 +136,13 @@ TEST_F(DbTest, AnswersOneQuery) {
   EXPECT_EQ(Nimbus({"db", "sql", "SELECT version, name FROM migrations WHERE version > 5"}).out,
             "6\tsecrets\n7\tlineage\n");
   const Finished json = Nimbus(
-      {"db", "sql", "SELECT count(*) AS n, NULL AS nothing, x'ab' AS b, 0.5 AS half", "--json"});
-  EXPECT_EQ(json.out, "{\"n\":1,\"nothing\":null,\"b\":\"ab\",\"half\":0.5}\n");
+      {"db", "sql", "SELECT count(*) AS n, NULL AS none, x'ab' AS b, 0.5 AS half", "--json"});
+  EXPECT_EQ(json.out, "{\"n\":1,\"none\":null,\"b\":\"ab\",\"half\":0.5}\n");
   EXPECT_EQ(Nimbus({"db", "sql", "SELECT 1 WHERE 0"}).out, "");
   ExpectError(Nimbus({"db", "sql", "SELECT 1; SELECT 2"}), 65, "one statement");
   ExpectError(Nimbus({"db", "sql", "DELETE FROM sessions"}), 65, "only a query");
   ExpectError(Nimbus({"db", "sql", "ATTACH '" + Path("x") + "' AS x"}), 65, "only a query");
-  ExpectError(Nimbus({"db", "sql", "SELECT nothing"}), 65, "no such column");
+  ExpectError(Nimbus({"db", "sql", "SELECT nowhere"}), 65, "no such column");
   ExpectError(Nimbus({"db", "sql"}), 64, "QUERY");
   EXPECT_FALSE(fs::exists(Path("x")));
   const Finished head = Shell(
