@@ -1,5 +1,7 @@
 // Every recorded run, imported into one store: the tables are the same however they
 // were made.
+#include <fmt/format.h>
+
 #include <filesystem>
 #include <random>
 
