@@ -44,8 +44,9 @@
 //   …Activated, …MadeDefault  it is in place; `previous` has that role, or nobody
 //   …Deleted, …Unset, …Removed  it is in place; the active config profile stays
 //   Credential…          as for personas, without use counted
-//   OperationForked      the operation has no step yet, its parent and checkpoint exist
-//   OperationReplayed    the operation exists
+//   OperationForked      the operation has no step yet and is no fork, its parent, which is
+//                        another, and checkpoint exist
+//   OperationReplayed    the operation exists, the receipt does not, the records did
 #pragma once
 
 #include <array>

@@ -1,5 +1,7 @@
 #include "entity_rules.h"
 
+#include <algorithm>
+
 #include "nimbus/schema/entity_id.h"
 #include "nimbus/schema/status.h"
 
@@ -177,6 +179,33 @@ absl::StatusOr<Entity*> PlanOperation(const RuleContext& context) {
   return operation;
 }
 
+// The id is one of the scope's, for good; whoever had it before.
+absl::Status ClaimOnce(const RuleContext& context, std::string_view scope, const Uuid& id) {
+  Bytes key = MakeNameKey(context.kind, scope, id.ToString());
+  NIMBUS_ASSIGN_OR_RETURN(const std::optional<Uuid> holder, context.changes.FindHolder(key));
+  if (holder.has_value()) {
+    return Error(Code::kAlreadyExists, "{} has the {} {} already", Describe(context.kind, *holder),
+                 scope, id.ToString());
+  }
+  context.changes.SetHolder(std::move(key), context.stream);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Entity*> ReplayOperation(const RuleContext& context) {
+  const auto& event = *context.record.event_as_OperationReplayed();
+  NIMBUS_ASSIGN_OR_RETURN(Entity * operation,
+                          context.changes.Require(EntityKind::operation, context.stream));
+  // A replay tells of what was there.
+  if (event.records() > context.sequence || event.first() > event.last() ||
+      event.last() >= std::max<uint64_t>(event.records(), 1)) {
+    return Error(Code::kOutOfRange, "{}: no replay of records {} to {} of {}, now {}",
+                 Describe(EntityKind::operation, context.stream), event.first(), event.last(),
+                 event.records(), context.sequence);
+  }
+  NIMBUS_RETURN_IF_ERROR(ClaimOnce(context, "receipt", Uuid::FromFb(*event.receipt())));
+  return operation;
+}
+
 absl::StatusOr<Entity*> ForkOperation(const RuleContext& context) {
   const auto& event = *context.record.event_as_OperationForked();
   NIMBUS_ASSIGN_OR_RETURN(Entity * operation,
@@ -185,8 +214,13 @@ absl::StatusOr<Entity*> ForkOperation(const RuleContext& context) {
     return Refuse(*operation, "a fork has no step of its own yet");
   }
   const Uuid parent_id = Uuid::FromFb(*event.parent());
+  if (parent_id == context.stream) {
+    return Error(Code::kInvalidArgument, "{} can't be a fork of itself",
+                 Describe(EntityKind::operation, parent_id));
+  }
   NIMBUS_ASSIGN_OR_RETURN(const Entity* parent,
                           context.changes.Require(EntityKind::operation, parent_id));
+  NIMBUS_RETURN_IF_ERROR(ClaimOnce(context, "fork", context.stream));
   if (event.checkpoint() != nullptr) {
     const Uuid id = Uuid::FromFb(*event.checkpoint());
     NIMBUS_ASSIGN_OR_RETURN(const Entity* checkpoint,
@@ -271,8 +305,8 @@ absl::StatusOr<Entity*> ApplyLineageRule(const RuleContext& context) {
       return context.changes.Require(EntityKind::journal, context.stream);
     case Event::OperationForked:
       return ForkOperation(context);
-    default:  // OperationReplayed
-      return context.changes.Require(EntityKind::operation, context.stream);
+    default:
+      return ReplayOperation(context);
   }
 }
 

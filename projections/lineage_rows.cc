@@ -30,15 +30,15 @@ constexpr char kForkColumns[] =
 
 absl::StatusOr<Fork> ReadFork(const Statement& row) {
   RowReader reader(row);
-  Fork forked{.operation = reader.Id(1),
-              .parent = reader.Id(2),
-              .checkpoint = std::nullopt,
-              .step_number = row.OptionalInt(4),
-              .created_at_us = reader.Time(5),
-              .sequence = reader.sequence()};
-  if (!row.IsNull(3)) forked.checkpoint = reader.Id(3);
+  Fork found{.operation = reader.Id(1),
+             .parent = reader.Id(2),
+             .checkpoint = std::nullopt,
+             .step_number = row.OptionalInt(4),
+             .created_at_us = reader.Time(5),
+             .sequence = reader.sequence()};
+  if (!row.IsNull(3)) found.checkpoint = reader.Id(3);
   NIMBUS_RETURN_IF_ERROR(reader.status());
-  return forked;
+  return found;
 }
 
 constexpr char kReceiptColumns[] =

@@ -115,6 +115,10 @@ int AuthorizeReading(void*, int action, const char* first, const char* second, c
       return SQLITE_OK;
     case SQLITE_FUNCTION:
       return std::string_view(second) == "load_extension" ? SQLITE_DENY : SQLITE_OK;
+    case SQLITE_UPDATE:
+      // Asked when a pragma is used as a table; a statement that does it is refused all
+      // the same, as one that writes.
+      return std::string_view(first) == "sqlite_master" ? SQLITE_OK : SQLITE_DENY;
     case SQLITE_PRAGMA:
       return IsHarmlessPragma(first, second) ? SQLITE_OK : SQLITE_DENY;
     default:

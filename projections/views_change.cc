@@ -173,7 +173,7 @@ absl::StatusOr<RebuildReport> Views::Rebuild() {
   NIMBUS_ASSIGN_OR_RETURN(const FileLock building, generations_.LockBuilding());
   NIMBUS_ASSIGN_OR_RETURN(const int version, LiveVersion());
   NIMBUS_ASSIGN_OR_RETURN(Aside fresh, MakeAside(version));
-  RebuildReport report;
+  RebuildReport report{.path = fresh->files.path};
   absl::StatusOr<std::optional<TableDifference>> compared =
       CompareWithLive(&*fresh, /*common_only=*/false);
   if (compared.ok()) {

@@ -261,6 +261,18 @@ absl::Status AwaitViews(projections::Database& database, const projections::Writ
   return database.WaitFor(written.sequence, kAwaitViewsMs);
 }
 
+absl::StatusOr<std::unique_ptr<projections::Database>> OpenDatabaseAsIs(const CommandLine& line) {
+  NIMBUS_ASSIGN_OR_RETURN(const std::string store, StorePath(line));
+  projections::DatabaseOptions options;
+  options.journal.create = false;
+  options.journal.read_only = true;
+  options.views.project = false;
+  absl::StatusOr<std::unique_ptr<projections::Database>> database =
+      projections::Database::Open(store, options);
+  if (!database.ok()) return WithHint(database.status(), store);
+  return database;
+}
+
 std::vector<ManSection> CommonManSections() {
   return {
       {"STORE",

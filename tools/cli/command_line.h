@@ -91,6 +91,9 @@ absl::StatusOr<std::unique_ptr<projections::Database>> OpenDatabaseToWrite(const
 // Waits until the views show what was written, so that the next command sees it.
 absl::Status AwaitViews(projections::Database& database, const projections::Written& written);
 
+// To look at the views as they are, stale or not: brings nothing up to date.
+absl::StatusOr<std::unique_ptr<projections::Database>> OpenDatabaseAsIs(const CommandLine& line);
+
 // What the man pages of both programs say beside their commands: the store, exit
 // codes, environment.
 std::vector<ManSection> CommonManSections();

@@ -17,11 +17,17 @@ void AddSessionCommands(CLI::App* app, cli::CommandLine* line);
 void AddPersonaCommands(CLI::App* app, cli::CommandLine* line);
 void AddConfigCommands(CLI::App* app, cli::CommandLine* line);
 void AddJournalCommands(CLI::App* app, cli::CommandLine* line);
+void AddCredentialCommands(CLI::App* app, cli::CommandLine* line);
+void AddDbCommands(CLI::App* app, cli::CommandLine* line);
 // `nimbus session list`, and the same as `nimbus history sessions`.
 void AddSessionListing(CLI::App* noun, cli::CommandLine* line, const std::string& name);
 // Below `nimbus config`.
 void AddConfigProfileCommands(CLI::App* config, cli::CommandLine* line);
 void AddConfigEnvironmentCommands(CLI::App* config, cli::CommandLine* line);
+// Below `nimbus credential`.
+void AddCredentialProfileCommands(CLI::App* credential, cli::CommandLine* line);
+// Below `nimbus db`.
+void AddDbSqlCommand(CLI::App* db, cli::CommandLine* line);
 // Below `nimbus history`.
 void AddHistorySearchCommand(CLI::App* history, cli::CommandLine* line);
 // Below `nimbus journal`.

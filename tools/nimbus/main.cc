@@ -17,6 +17,8 @@ int main(int argc, char** argv) {
   nimbus::tools::AddConfigCommands(&app, &line);
   nimbus::tools::AddJournalCommands(&app, &line);
   nimbus::tools::AddPluginCommands(&app, &line);
+  nimbus::tools::AddCredentialCommands(&app, &line);
+  nimbus::tools::AddDbCommands(&app, &line);
   cli::AddDocumentationCommands(&app, NIMBUS_VERSION, cli::CommonManSections());
   return cli::RunProgram(&app, &line, argc, argv);
 }

@@ -65,6 +65,7 @@ struct Credential {
   std::optional<std::string> metadata;
   std::optional<int64_t> expires_at_us, last_used_at_us, created_at_us, updated_at_us;
   uint64_t sequence = 0;
+  friend bool operator==(const Credential&, const Credential&) = default;
 };
 
 struct NewCredentialProfile {
@@ -81,6 +82,7 @@ struct CredentialProfile {
   bool is_default = false;
   std::optional<int64_t> created_at_us;
   uint64_t sequence = 0;
+  friend bool operator==(const CredentialProfile&, const CredentialProfile&) = default;
 };
 
 class Credentials {

@@ -92,6 +92,7 @@ struct MigrateReport {
 };
 
 struct RebuildReport {
+  std::string path;                           // of the new generation
   std::vector<TableDigest> tables;            // of the new generation, when it was compared
   std::optional<TableDifference> difference;  // the old one had from it
   absl::Status not_compared;                  // why, if it was too damaged for that

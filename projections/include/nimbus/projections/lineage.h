@@ -32,6 +32,7 @@ struct Fork {
   std::optional<int64_t> step_number;
   std::optional<int64_t> created_at_us;
   uint64_t sequence = 0;
+  friend bool operator==(const Fork&, const Fork&) = default;
 };
 
 struct ReplayReceipt {
@@ -46,6 +47,7 @@ struct ReplayReceipt {
   std::optional<std::string> divergence;    // JSON
   std::optional<int64_t> created_at_us;
   uint64_t sequence = 0;
+  friend bool operator==(const ReplayReceipt&, const ReplayReceipt&) = default;
 };
 
 class Lineage {

@@ -29,6 +29,7 @@ struct TableDifference {
   std::string what;  // "column status differs", "is only in the views"
 
   std::string ToString() const;  // "table operations, row id '0198…': column status differs"
+  friend bool operator==(const TableDifference&, const TableDifference&) = default;
 };
 
 // A value of a query's row: NULL, INTEGER, REAL, TEXT, BLOB.
