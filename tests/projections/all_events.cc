@@ -422,9 +422,11 @@ Event RandomHistory::MakeConfig(fb::Event type) {
       set.key = word;
       return MakeEvent(EntityKind::config_value, schema::ConfigValueId(word), std::move(set));
     }
-    case fb::Event::ConfigValueUnset:
-      return MakeEvent(EntityKind::config_value, schema::ConfigValueId(word),
-                       fb::ConfigValueUnsetT{});
+    case fb::Event::ConfigValueUnset: {
+      fb::ConfigValueUnsetT unset;
+      unset.key = word;
+      return MakeEvent(EntityKind::config_value, schema::ConfigValueId(word), std::move(unset));
+    }
     case fb::Event::PreferenceDefined: {
       fb::PreferenceDefinedT defined;
       defined.key = fmt::format("{}.{}", word, Below(1000));

@@ -145,7 +145,7 @@ TEST_F(TablesTest, OfAKilledBuildAreRemovedUnlessSomebodyStillBuilds) {
   abandon();
   {
     NIMBUS_ASSERT_OK_AND_ASSIGN(const FileLock building,
-                                projections::Generations(store()).LockBuilding());
+                                projections::Generations(store(), "views").LockBuilding());
     ASSERT_THAT(Open(), IsOk());
     ASSERT_THAT(CatchUp(), IsOk());
     Close();
