@@ -426,7 +426,7 @@ absl::StatusOr<bool> Wal::Write(std::unique_ptr<const WalEntry> entry) {
   NIMBUS_RETURN_IF_ERROR(WriteAt(file, PlaceOf(half, offset), entry->bytes(), path_));
   const schema::MutexLock lock(&mu_);
   Accept(std::move(entry), half, offset);
-  return offset == 0;
+  return offset == 0 && !OtherHalfIsFree();
 }
 
 absl::Status Wal::Flush() {

@@ -77,7 +77,8 @@ class Wal {
   // other one is applied.
   bool HasRoom(size_t bytes) const ABSL_LOCKS_EXCLUDED(mu_);
   // Writes an entry that begins at end(); not durable yet. True when it is the
-  // first of its half. After an error it was not written.
+  // first of its half and the other one is to be applied. After an error it was not
+  // written.
   absl::StatusOr<bool> Write(std::unique_ptr<const WalEntry> entry) ABSL_LOCKS_EXCLUDED(mu_);
   // Makes all that was written durable, and says so. DataLoss when it may not be.
   absl::Status Flush() ABSL_LOCKS_EXCLUDED(flush_mu_, mu_);

@@ -33,9 +33,9 @@
 #include "nimbus/projections/history.h"
 #include "nimbus/projections/lineage.h"
 #include "nimbus/projections/personas.h"
-#include "nimbus/projections/tables.h"
 #include "nimbus/projections/plugin_registry.h"
 #include "nimbus/projections/plugins.h"
+#include "nimbus/projections/tables.h"
 
 namespace nimbus::projections {
 
