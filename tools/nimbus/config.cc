@@ -72,6 +72,18 @@ absl::Status NoKey(Config& config, std::string_view what, const std::string& key
                cli::DidYouMean(key, keys));
 }
 
+// A free value under what is nearly the key of a preference is most likely a slip.
+absl::Status HintAtPreference(Config& config, const std::string& key) {
+  NIMBUS_ASSIGN_OR_RETURN(const std::vector<Preference> preferences, config.GetPreferences());
+  std::vector<std::string> keys;
+  for (const Preference& row : preferences) keys.push_back(row.key);
+  const std::string hint = cli::DidYouMean(key, keys);
+  if (hint.empty()) return absl::OkStatus();
+  std::cerr << fmt::format("note: '{}' is no preference and was set as a free value{}\n",
+                           cli::OneLine(key, kKeyShownMax), hint);
+  return absl::OkStatus();
+}
+
 absl::StatusOr<int> Print(const cli::CommandLine& line, Config& config, const std::string& key) {
   NIMBUS_ASSIGN_OR_RETURN(const std::optional<Preference> preference, config.GetPreference(key));
   if (preference.has_value()) {
@@ -127,6 +139,7 @@ absl::StatusOr<int> Set(const cli::CommandLine& line, const SetOptions& options)
                              : config.SetValue(options.key, text);
   if (!written.ok()) return written.status();
   NIMBUS_RETURN_IF_ERROR(cli::AwaitViews(*database, *written));
+  if (!preference.has_value()) NIMBUS_RETURN_IF_ERROR(HintAtPreference(config, options.key));
   return Print(line, config, options.key);
 }
 

@@ -120,6 +120,10 @@ TEST_F(SetupTest, APreferenceIsSetByJsonOrABareText) {
 
 TEST_F(SetupTest, AnyOtherKeyIsAConfigValue) {
   EXPECT_EQ(Nimbus({"config", "set", "aws.region", "eu {west"}).out, "eu {west\n");
+  EXPECT_EQ(Nimbus({"config", "set", "aws.region", "eu {west"}).err, "");
+  EXPECT_THAT(Nimbus({"config", "set", "ui.theem", "dark"}).err,
+              HasSubstr("no preference and was set as a free value; did you mean 'ui.theme'?"));
+  EXPECT_EQ(Nimbus({"config", "unset", "ui.theem"}).exit_code, 0);
   EXPECT_EQ(Run({"config", "get", "aws.region"}).StringOr("value"), "eu {west");
   const Json all = Run({"config", "list"});
   EXPECT_EQ(all.Find("preferences")->array().size(), 8u);
