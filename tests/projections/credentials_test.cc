@@ -321,7 +321,7 @@ TEST_F(CredentialsTest, AnEventWithoutABodyMakesARowAllTheSame) {
   ExpectRebuildIsEqual();
 }
 
-// Two openers of one store, as two processes are.
+// The journal's rules decide, whichever thread comes first.
 TEST_F(CredentialsTest, OfTwoThatStoreOneNameOneFails) {
   int stored = 0, refused = 0;
   std::vector<std::thread> threads;

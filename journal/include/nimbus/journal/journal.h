@@ -56,9 +56,10 @@ using AppendId = std::array<uint8_t, 16>;
 // When Append returns.
 enum class Durability : uint8_t {
   kDurable,  // once the events are on stable storage
-  kRelaxed,  // once they are written to the log file: a power cut within the next
-             // 100 ms may take them, the death of this process does not; but if it is
-             // killed within that time, they are flushed by the next to open or write
+  kRelaxed,  // once they are written to the log file: a power cut may take them until
+             // they are flushed, which is within 100 ms where the machine has processor
+             // time and a disk for it; the death of this process does not, but if it is
+             // killed before, they are flushed by the next to open or write
 };
 
 struct AppendOptions {

@@ -119,7 +119,8 @@ class Database {
  public:
   // Opens or, unless options.journal.create is false, makes the store in the
   // directory `store`. Views that are missing, damaged or not this journal's are
-  // rebuilt in the background. As Journal::Open; also FailedPrecondition when
+  // rebuilt in the background. A journal opened to write gets the built-in rows it
+  // lacks (builtins.h). As Journal::Open and Append; also FailedPrecondition when
   // the views were made by a newer Nimbus (the message names both versions).
   static absl::StatusOr<std::unique_ptr<Database>> Open(const std::string& store,
                                                         const DatabaseOptions& options);
