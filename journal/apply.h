@@ -32,7 +32,7 @@ class TileWriter {
   std::vector<Hash> partial_;  // leaf hashes since the last full tile
 };
 
-// One thread at a time, with the tenure, but for Help.
+// One thread at a time, with the tenure, but for Help and KeepPace.
 class LogApplier {
  public:
   // `compression_level` is zstd's, of packed bodies.
@@ -47,6 +47,8 @@ class LogApplier {
   // Of another thread, one that can't go on before an Apply that is under way has
   // ended: makes that end sooner, and waits for it as good as to its end.
   void Help() { work_.Help(); }
+  // The same, without waiting: until this share of what is packed is packed.
+  void KeepPace(double share) { work_.KeepPace(share); }
 
  private:
   absl::Status ApplyEntries(const WalEntry* bypass);

@@ -36,13 +36,14 @@ void BlockWork::End() {
   changed_.SignalAll();
 }
 
-// False when there is none left to take.
-bool BlockWork::CompressNext() {
+// False when that share of the blocks is taken.
+bool BlockWork::CompressNext(double share) {
   PackedBlock* block = nullptr;
   int level = compression_level_;
   {
     const schema::MutexLock lock(&mu_);
-    if (!HasMore()) return false;
+    const auto until = static_cast<size_t>(share * static_cast<double>(blocks_.size()));
+    if (next_ >= until) return false;
     block = blocks_[next_++];
     ++busy_;
     if (hurry_) level = kHurriedLevel;
@@ -60,8 +61,7 @@ void BlockWork::Compress(std::span<PackedBlock* const> blocks) {
     next_ = 0;
     if (hurry_) changed_.SignalAll();
   }
-  while (CompressNext()) {
-  }
+  KeepPace(1);
   const schema::MutexLock lock(&mu_);
   while (busy_ > 0) changed_.Wait(&mu_);
   blocks_ = {};
@@ -75,7 +75,12 @@ void BlockWork::Help() {
     while (open_ && !HasMore()) changed_.Wait(&mu_);
     return open_;
   };
-  while (wait_for_more()) CompressNext();
+  while (wait_for_more()) CompressNext(1);
+}
+
+void BlockWork::KeepPace(double share) {
+  while (CompressNext(share)) {
+  }
 }
 
 }  // namespace nimbus::journal

@@ -37,10 +37,12 @@ class BlockWork {
 
   // Takes part until End. Returns at once outside of Begin and End.
   void Help() ABSL_LOCKS_EXCLUDED(mu_);
+  // Takes part until this share of the blocks, from 0 to 1, is taken.
+  void KeepPace(double share) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   bool HasMore() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return next_ < blocks_.size(); }
-  bool CompressNext() ABSL_LOCKS_EXCLUDED(mu_);
+  bool CompressNext(double share) ABSL_LOCKS_EXCLUDED(mu_);
 
   const int compression_level_;
   schema::Mutex mu_;

@@ -273,6 +273,9 @@ absl::Status CommitQueue::PlaceGroup(const std::vector<Request*>& requests,
 
 absl::Status CommitQueue::WriteEntry(std::unique_ptr<const WalEntry> entry, Durability durability) {
   if (entry->bytes().size() > kWalEntryBytesMax) return Bypass(*entry);
+  // The wait for room falls on few appends, and on those in full: what the applier
+  // is behind with is better made up for a little at a time.
+  applier_.KeepPace(environment_.wal()->Fill());
   NIMBUS_RETURN_IF_ERROR(MakeRoom(entry->bytes().size()));
   NIMBUS_ASSIGN_OR_RETURN(const bool turned, environment_.wal()->Write(std::move(entry)));
   const schema::MutexLock lock(&mu_);

@@ -406,6 +406,11 @@ bool Wal::HasRoom(size_t bytes) const {
   return tail_.offset + bytes <= kWalHalfBytes || OtherHalfIsFree();
 }
 
+double Wal::Fill() const {
+  const schema::MutexLock lock(&mu_);
+  return static_cast<double>(tail_.offset) / kWalHalfBytes;
+}
+
 absl::StatusOr<bool> Wal::Write(std::unique_ptr<const WalEntry> entry) {
   int file = -1, half = 0;
   size_t offset = 0;

@@ -76,6 +76,8 @@ class Wal {
   // Whether an entry so long can be written now: the half in use has room, or the
   // other one is applied.
   bool HasRoom(size_t bytes) const ABSL_LOCKS_EXCLUDED(mu_);
+  // How much of the half in use is used, from 0 to 1.
+  double Fill() const ABSL_LOCKS_EXCLUDED(mu_);
   // Writes an entry that begins at end(); not durable yet. True when it is the
   // first of its half and the other one is to be applied. After an error it was not
   // written.

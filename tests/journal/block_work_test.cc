@@ -94,5 +94,27 @@ TEST_F(BlockWorkTest, HelpersShareTheBlocksAndWaitForTheEnd) {
   }
 }
 
+TEST_F(BlockWorkTest, WhoKeepsPaceNeitherWaitsNorTakesMoreThanItsShare) {
+  BlockWork work(9);
+  work.KeepPace(1);  // nothing is under way
+  std::atomic<bool> ended = false;
+  std::vector<std::thread> pacers;
+  for (const double share : {0.0, 0.3, 1.0}) {
+    pacers.emplace_back([&work, &ended, share] {
+      while (!ended) work.KeepPace(share);
+    });
+  }
+  for (int round = 0; round < 20; ++round) {
+    work.Begin();
+    work.KeepPace(1);  // returns: there are no blocks yet, and it waits for none
+    work.Compress(pointers_);
+    work.End();
+    ExpectAllCompressed();
+    EXPECT_EQ(blocks_.back().stored, EncodeStored(texts_.back(), {}, 9).bytes);
+  }
+  ended = true;
+  for (std::thread& pacer : pacers) pacer.join();
+}
+
 }  // namespace
 }  // namespace nimbus::journal
