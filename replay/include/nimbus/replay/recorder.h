@@ -94,7 +94,7 @@ struct RecorderOptions {
   SessionOptions session;
   // For durations and Now; the system's when null. Outlives the Recorder.
   schema::Clock* clock = nullptr;
-  // Waits between attempts; the thread sleeps when null.
+  // Waits between attempts. When null the thread sleeps, or until the operation ends.
   std::function<void(int64_t milliseconds)> sleep;
   // Changes a text in place: every string value and member name of every JSON that is
   // handed in, every error, every name. Must be quick, give the same for the same and
@@ -320,7 +320,8 @@ class Recorder {
   uint32_t steps() const;  // begun so far by calls; those of parents and before
                            // from_checkpoint count
   bool resumed() const;    // the journal had the operation
-  // The first divergence. Every call after it fails with it.
+  // The first divergence. BeginStep, Value, Checkpoint and Complete fail with it from then
+  // on; what runs already may end.
   std::optional<StepDivergence> divergence() const;
   ReexecutionReport report() const;
 
