@@ -143,9 +143,10 @@ absl::Status Recorder::Append(const std::vector<Event>& events) {
   return absl::OkStatus();
 }
 
-const StepInfo* Recorder::NextRecorded() const {
-  if (!session_.has_value() || done_ >= session_->steps().size()) return nullptr;
-  return &session_->steps()[done_];
+absl::StatusOr<std::optional<StepInfo>> Recorder::NextRecorded() {
+  if (!session_.has_value() || done_ >= session_->StepCount()) return std::optional<StepInfo>();
+  NIMBUS_ASSIGN_OR_RETURN(StepInfo step, session_->FindStep(done_ + 1));
+  return std::optional<StepInfo>(std::move(step));
 }
 
 absl::Status Recorder::Diverge(StepDivergence divergence) {
@@ -182,16 +183,16 @@ absl::Status Recorder::CompareStep(const StepInfo& step, const StepCall& call) {
 }
 
 absl::StatusOr<RecordedStep> Recorder::Step(const StepCall& call, const Run& run) {
-  const StepInfo* recorded = NextRecorded();
-  if (recorded != nullptr) {
+  NIMBUS_ASSIGN_OR_RETURN(const std::optional<StepInfo> recorded, NextRecorded());
+  if (recorded.has_value()) {
     NIMBUS_RETURN_IF_ERROR(CompareStep(*recorded, call));
     if (recorded->ended.has_value()) return Serve(*recorded);
   }
   if (IsFinal(status_)) {
     return Error(Code::kFailedPrecondition, "operation {} has ended", operation_.ToString());
   }
-  if (recorded == nullptr && in_doubt_.has_value()) return InDoubt(*in_doubt_);
-  if (recorded == nullptr) return BeginStep(call, run);
+  if (!recorded.has_value() && in_doubt_.has_value()) return InDoubt(*in_doubt_);
+  if (!recorded.has_value()) return BeginStep(call, run);
   // What is added but not started has certainly not run.
   const bool begun = recorded->status == Lifecycle::kRunning || in_doubt_.has_value();
   if (begun && !call.idempotent) {
@@ -233,13 +234,15 @@ absl::StatusOr<RecordedStep> Recorder::Serve(const StepInfo& step) {
       return Error(Code::kDataLoss, "the recorded patch of step {} does not apply: {}", step.number,
                    folded.ToString());
     }
+  } else {
+    state_.FoldUnchanged();
   }
   if (recorded.digest.has_value() && *recorded.digest != state_.Digest()) {
     return Error(Code::kDataLoss, "the state after step {} is not the one recorded", step.number);
   }
-  for (const CheckpointInfo& checkpoint : session_->checkpoints()) {
-    if (checkpoint.step == step.number) state_.MarkCheckpoint();
-  }
+  NIMBUS_ASSIGN_OR_RETURN(const std::vector<CheckpointInfo> checkpoints,
+                          session_->CheckpointsOf(step.number));
+  if (!checkpoints.empty()) state_.MarkCheckpoint();
   last_ = step;
   done_ = step.number;
   return RecordedStep{.number = step.number,
@@ -323,14 +326,16 @@ absl::Status Recorder::Checkpoint(std::string_view name) {
   if (!last_.has_value()) {
     return Error(Code::kFailedPrecondition, "a checkpoint belongs to a step, and there is none");
   }
-  if (session_.has_value()) {
-    for (const CheckpointInfo& checkpoint : session_->checkpoints()) {
-      if (checkpoint.step != last_->number) continue;
+  if (session_.has_value() && last_->number <= session_->StepCount()) {
+    NIMBUS_ASSIGN_OR_RETURN(const std::vector<CheckpointInfo> checkpoints,
+                            session_->CheckpointsOf(last_->number));
+    for (const CheckpointInfo& checkpoint : checkpoints) {
       NIMBUS_ASSIGN_OR_RETURN(const std::string recorded, session_->ReadCheckpointName(checkpoint));
       if (recorded == name) return absl::OkStatus();
     }
   }
-  if (NextRecorded() != nullptr) {
+  NIMBUS_ASSIGN_OR_RETURN(const std::optional<StepInfo> next, NextRecorded());
+  if (next.has_value()) {
     return Diverge({.step = last_->number,
                     .what = "checkpoint",
                     .expected = "none",
@@ -357,7 +362,8 @@ absl::Status Recorder::End(Lifecycle status, Event event) {
 }
 
 absl::Status Recorder::Complete(const std::string& output, const schema::fb::OutcomeT& outcome) {
-  if (const StepInfo* step = NextRecorded()) {
+  NIMBUS_ASSIGN_OR_RETURN(const std::optional<StepInfo> step, NextRecorded());
+  if (step.has_value()) {
     if (!step->ended.has_value()) return InDoubt(*step);
     return Diverge({.step = step->number,
                     .what = "end",

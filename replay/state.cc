@@ -60,8 +60,12 @@ absl::Status State::Apply(const Json& patch, size_t patch_bytes) {
   const std::ptrdiff_t bytes = static_cast<std::ptrdiff_t>(bytes_) + growth;
   NIMBUS_CHECK(bytes > 0);
   bytes_ = static_cast<size_t>(bytes);
-  patch_bytes_ += patch_bytes;
+  Count(patch_bytes);
   return absl::OkStatus();
+}
+
+void State::Count(size_t patch_bytes) {
+  patch_bytes_ += std::max(patch_bytes, options_.step_bytes_min);
 }
 
 absl::StatusOr<StateChange> State::Record(const Json& patch) {
@@ -82,6 +86,8 @@ absl::Status State::Fold(std::string_view patch) {
   NIMBUS_ASSIGN_OR_RETURN(const Json parsed, Json::Parse(patch, options_.limits));
   return Apply(parsed, patch.size());
 }
+
+void State::FoldUnchanged() { Count(0); }
 
 void State::MarkCheckpoint() {
   checkpoint_bytes_ = bytes_;

@@ -11,13 +11,19 @@ TEST_F(SessionTest, TellsWhatWasRecorded) {
   Record(40);
   NIMBUS_ASSERT_OK_AND_ASSIGN(Session session, Session::Open(*journal_, operation_));
   EXPECT_EQ(session.status(), journal::Lifecycle::kRunning);
-  ASSERT_EQ(session.steps().size(), 40u);
-  EXPECT_EQ(session.steps()[6].number, 7u);
-  EXPECT_EQ(session.steps()[6].tool_name, "bash");
-  EXPECT_EQ(session.steps()[6].ended, ended_[6]);
-  ASSERT_EQ(session.checkpoints().size(), checkpoints_.size());
+  ASSERT_EQ(session.StepCount(), 40u);
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const StepInfo info, session.FindStep(7));
+  EXPECT_EQ(info.number, 7u);
+  EXPECT_EQ(info.tool_name, "bash");
+  EXPECT_EQ(info.ended, ended_[6]);
   EXPECT_GE(checkpoints_.size(), 1u);
-  EXPECT_EQ(session.checkpoints().back().id, checkpoints_.back());
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const CheckpointInfo last,
+                              session.FindCheckpoint(checkpoints_.back()));
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const std::vector<CheckpointInfo> of_step,
+                              session.CheckpointsOf(last.step));
+  ASSERT_EQ(of_step.size(), 1u);
+  EXPECT_EQ(of_step[0].id, checkpoints_.back());
+  EXPECT_EQ(of_step[0].sequence, last.sequence);
   NIMBUS_ASSERT_OK_AND_ASSIGN(const StepRecord step, session.ReadStep(7));
   EXPECT_EQ(step.input, "{}");
   EXPECT_EQ(step.output, R"({"exit":0})");
@@ -42,7 +48,7 @@ TEST_F(SessionTest, SeeksToAnyStepInAnyOrder) {
   EXPECT_EQ(session.step(), 0u);
   NIMBUS_ASSERT_OK(session.SeekToEnd());
   EXPECT_EQ(session.state().document(), states_.back());
-  EXPECT_EQ(session.NextSequence(), UINT64_MAX);
+  EXPECT_THAT(session.Peek(), IsOkAndHolds(std::nullopt));
 }
 
 TEST_F(SessionTest, SeeksToCheckpointsAndStepsForward) {
@@ -88,7 +94,8 @@ TEST_F(SessionTest, AnOperationWithoutStateHasNull) {
   NIMBUS_ASSERT_OK_AND_ASSIGN(Session session, Session::Open(*journal_, operation_));
   NIMBUS_ASSERT_OK(session.SeekToEnd());
   EXPECT_TRUE(session.state().document().IsNull());
-  EXPECT_EQ(session.steps()[0].status, journal::Lifecycle::kFailed);
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const StepInfo failed, session.FindStep(1));
+  EXPECT_EQ(failed.status, journal::Lifecycle::kFailed);
 }
 
 TEST_F(SessionTest, SaysWhatItCantFind) {

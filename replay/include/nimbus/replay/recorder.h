@@ -148,7 +148,7 @@ class Recorder {
   absl::Status CompareOperation(const NewRecording& recording);
   absl::Status Append(const std::vector<schema::Event>& events);
 
-  const StepInfo* NextRecorded() const;
+  absl::StatusOr<std::optional<StepInfo>> NextRecorded();
   absl::Status CompareStep(const StepInfo& step, const StepCall& call);
   absl::Status Diverge(StepDivergence divergence);
   absl::StatusOr<RecordedStep> BeginStep(const StepCall& call, const Run& run);

@@ -42,6 +42,9 @@ struct StateOptions {
   // state) are larger than it, and than this. So a seek reads at most about
   // twice the state, and all checkpoints together stay linear in the patches.
   size_t checkpoint_floor_bytes = 4u << 10;
+  // A step counts as a patch of at least so many bytes: it takes its time to read
+  // even if it changes nothing.
+  size_t step_bytes_min = 64;
   // Steps carry a digest while the state's text is at most this long: the
   // digest costs what the whole state costs.
   size_t digest_state_bytes_max = 256u << 10;
@@ -82,6 +85,9 @@ class State {
   // `patch` is not JSON.
   absl::Status Fold(std::string_view patch);
 
+  // Replays a step without a patch: it changes only the account.
+  void FoldUnchanged();
+
   // The state has been journaled whole: patches count from here.
   void MarkCheckpoint();
 
@@ -92,13 +98,14 @@ class State {
   State(schema::Json document, const StateOptions& options);
   absl::Status CheckSize() const;
   absl::Status Apply(const schema::Json& patch, size_t patch_bytes);
+  void Count(size_t patch_bytes);
   bool CheckpointDue() const;
 
   StateOptions options_;
   schema::Json document_;
   size_t bytes_ = 0;             // of the document's compact text
   size_t checkpoint_bytes_ = 0;  // what bytes_ was at the last checkpoint
-  size_t patch_bytes_ = 0;       // of the patches since
+  size_t patch_bytes_ = 0;       // of the patches since, as the rule counts them
 };
 
 }  // namespace nimbus::replay
