@@ -497,31 +497,36 @@ absl::StatusOr<uint64_t> Session::VersionAt(const Fork& fork) {
   }
 }
 
-// The state that a fork starts from, and the digest recorded with it. A parent may be
-// a fork itself, any number of times: first up to one that has the state, then down
-// again with it. It ends, since each is looked at as of before the fork it leads to.
-absl::Status Session::Inherit(const Fork& fork, Moment* moment) const {
-  struct Hop {
-    Fork fork;
-    uint64_t whole = 0, to = 0;  // versions: the last that tells the state, and the place
-  };
-  const auto in = [](const Fork& fork, const absl::Status& status) {
-    return schema::Annotate(
-        status, fmt::format("operation {}, the parent of a fork", fork.parent.ToString()));
-  };
+// From the parent of a fork up to an operation that has the state. It ends, since each
+// is looked at as of before the fork that led to it.
+absl::StatusOr<std::vector<Session::Hop>> Session::FindHops(const Fork& from) const {
   std::vector<Hop> hops;
-  for (std::optional<Fork> next = fork; next.has_value();) {
-    absl::StatusOr<Session> parent = OpenBefore(*journal_, next->parent, options_, next->sequence);
-    if (!parent.ok()) return in(*next, parent.status());
-    Hop hop{.fork = *next};
-    const absl::StatusOr<uint64_t> to = parent->VersionAt(*next);
-    if (!to.ok()) return in(*next, to.status());
+  for (std::optional<Fork> fork = from; fork.has_value();) {
+    Hop hop{.fork = *std::exchange(fork, std::nullopt)};
+    absl::StatusOr<Session> parent =
+        OpenBefore(*journal_, hop.fork.parent, options_, hop.fork.sequence);
+    if (!parent.ok()) return OfParent(hop.fork, parent.status());
+    const absl::StatusOr<uint64_t> to = parent->VersionAt(hop.fork);
+    if (!to.ok()) return OfParent(hop.fork, to.status());
     hop.to = *to;
     NIMBUS_ASSIGN_OR_RETURN(hop.whole, parent->FindWhole(hop.to, 0));
-    next.reset();
-    if (hop.whole > 0) NIMBUS_ASSIGN_OR_RETURN(next, parent->ForkAt(hop.whole));
+    if (hop.whole > 0) {
+      NIMBUS_ASSIGN_OR_RETURN(fork, parent->ForkAt(hop.whole));
+    }
     hops.push_back(std::move(hop));
   }
+  return hops;
+}
+
+absl::Status Session::OfParent(const Fork& fork, const absl::Status& status) {
+  return schema::Annotate(
+      status, fmt::format("operation {}, the parent of a fork", fork.parent.ToString()));
+}
+
+// The state that a fork starts from, and the digest recorded with it. A parent may be a
+// fork itself, any number of times: from the one that has the state down again with it.
+absl::Status Session::Inherit(const Fork& fork, Moment* moment) const {
+  NIMBUS_ASSIGN_OR_RETURN(std::vector<Hop> hops, FindHops(fork));
   std::optional<Json> state;
   for (; !hops.empty(); hops.pop_back()) {
     const Hop& hop = hops.back();
@@ -531,17 +536,14 @@ absl::Status Session::Inherit(const Fork& fork, Moment* moment) const {
       NIMBUS_RETURN_IF_ERROR(parent.state_.Restore(*std::move(state)));
       parent.at_ = hop.whole;
     } else if (hop.whole > 0) {
-      NIMBUS_RETURN_IF_ERROR(parent.Restore(hop.whole));
+      NIMBUS_RETURN_IF_ERROR(OfParent(hop.fork, parent.Restore(hop.whole)));
     }
-    if (const absl::Status folded = parent.FoldUpTo(hop.to); !folded.ok()) {
-      return in(hop.fork, folded);
-    }
+    NIMBUS_RETURN_IF_ERROR(OfParent(hop.fork, parent.FoldUpTo(hop.to)));
     state = parent.state_.document();
-    if (hops.size() == 1 && hop.to > 0 && !moment->digest.has_value()) {
-      NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, parent.stream_.Read(hop.to));
-      NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, parent.stream_.Body(*view));
-      moment->digest = DigestOf(body);
-    }
+    if (hops.size() > 1 || hop.to == 0 || moment->digest.has_value()) continue;
+    NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, parent.stream_.Read(hop.to));
+    NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, parent.stream_.Body(*view));
+    moment->digest = DigestOf(body);
   }
   moment->state = *std::move(state);
   return absl::OkStatus();

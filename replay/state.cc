@@ -71,8 +71,8 @@ void State::Count(size_t patch_bytes) {
 absl::StatusOr<StateChange> State::Record(const Json& patch) {
   StateChange change;
   change.patch = patch.Dump();
+  if (patch.IsArray() && patch.array().empty()) change.patch.clear();
   NIMBUS_RETURN_IF_ERROR(Apply(patch, change.patch.size()));
-  if (patch.array().empty()) change.patch.clear();
   if (bytes_ <= options_.digest_state_bytes_max) change.digest = Digest();
   change.checkpoint_due = CheckpointDue();
   return change;

@@ -87,6 +87,27 @@ TEST(State, ACheckpointIsDueOncePatchesExceedTheLast) {
   EXPECT_GT(patches, checkpoint + 5003);
 }
 
+TEST(State, StepsThatChangeNothingBringACheckpoint) {
+  const StateOptions options{.checkpoint_floor_bytes = 640, .step_bytes_min = 64};
+  NIMBUS_ASSERT_OK_AND_ASSIGN(State recorded, State::Make(Conversation(), options));
+  State replayed = recorded;
+  for (int step = 1; step <= 10; ++step) {
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const StateChange change, recorded.Record(Json::MakeArray()));
+    EXPECT_EQ(change.patch, "");
+    EXPECT_FALSE(change.checkpoint_due) << step;
+    replayed.FoldUnchanged();
+  }
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const StateChange change, recorded.Record(Json::MakeArray()));
+  EXPECT_TRUE(change.checkpoint_due);
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const StateChange again, replayed.Record(Json::MakeArray()));
+  EXPECT_TRUE(again.checkpoint_due);
+  // A patch counts as it is once it is longer.
+  recorded.MarkCheckpoint();
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const StateChange large,
+                              recorded.Record(AppendPatch("/messages", {Message(700)})));
+  EXPECT_TRUE(large.checkpoint_due);
+}
+
 TEST(State, CheckpointsStayLinearInThePatches) {
   NIMBUS_ASSERT_OK_AND_ASSIGN(State state, State::Make(Conversation()));
   size_t patches = 0, checkpoints = 0;

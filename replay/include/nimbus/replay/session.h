@@ -167,6 +167,12 @@ class Session {
     uint32_t step = 0;
     uint64_t sequence = 0;  // of OperationForked
   };
+  // One operation on the way to that state: the versions of the last event up to the
+  // place that tells the whole state, and of the place.
+  struct Hop {
+    Fork fork;
+    uint64_t whole = 0, to = 0;
+  };
   struct Added {
     schema::Uuid id;
     uint32_t number = 0;
@@ -203,6 +209,8 @@ class Session {
   absl::StatusOr<std::optional<Fork>> FindFork();
   absl::StatusOr<std::optional<Fork>> ForkAt(uint64_t version);
   absl::StatusOr<uint64_t> VersionAt(const Fork& fork);
+  absl::StatusOr<std::vector<Hop>> FindHops(const Fork& from) const;
+  static absl::Status OfParent(const Fork& fork, const absl::Status& status);
   absl::Status Inherit(const Fork& fork, Moment* moment) const;
 
   const journal::Journal* journal_;
