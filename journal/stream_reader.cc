@@ -74,11 +74,12 @@ class StreamReader::Impl {
   Reader reader_;
   // Every 64th version and step met on the way back, by number, and the head.
   std::array<std::map<uint64_t, uint64_t>, 2> known_;
-  Place last_;                    // what was read last; version 0: nothing
-  uint64_t window_first_ = 0;     // version of the first in window_
-  std::vector<uint64_t> window_;  // sequences of up to 64 successive versions
-  uint32_t step_ = 0;             // the step whose StepAdded was looked up last …
-  uint64_t step_version_ = 0;     // … and its version
+  Place last_;                        // what was read last; version 0: nothing
+  const RecordView* view_ = nullptr;  // of that, while the reader keeps it
+  uint64_t window_first_ = 0;         // version of the first in window_
+  std::vector<uint64_t> window_;      // sequences of up to 64 successive versions
+  uint32_t step_ = 0;                 // the step whose StepAdded was looked up last …
+  uint64_t step_version_ = 0;         // … and its version
 };
 
 // The record of this stream at `sequence`, which has to be of that version.
@@ -91,7 +92,9 @@ absl::StatusOr<const RecordView*> StreamReader::Impl::ReadPlace(uint64_t version
 }
 
 absl::StatusOr<const RecordView*> StreamReader::Impl::ReadAt(uint64_t sequence) {
+  if (view_ != nullptr && last_.sequence == sequence) return view_;
   last_ = {};
+  view_ = nullptr;
   const absl::StatusOr<const RecordView*> view = reader_.Read(sequence);
   if (absl::IsOutOfRange(view.status())) {
     return Error(Code::kDataLoss, "record {} is beyond the journal's end", sequence);
@@ -115,6 +118,7 @@ absl::Status StreamReader::Impl::Accept(const RecordView& view) {
                  envelope.version(), previous);
   }
   last_ = {.version = envelope.version(), .sequence = view.sequence, .previous = previous};
+  view_ = &view;
   return absl::OkStatus();
 }
 
@@ -202,6 +206,7 @@ absl::StatusOr<const RecordView*> StreamReader::Impl::Read(uint64_t version) {
   // What one append wrote lies side by side.
   if (last_.version != 0 && last_.version + 1 == version &&
       last_.sequence < entity_.head_sequence) {
+    view_ = nullptr;
     const absl::StatusOr<const RecordView*> view = reader_.Read(last_.sequence + 1);
     if (view.ok() && (*view)->envelope().version() == version && IsOurs((*view)->envelope())) {
       NIMBUS_RETURN_IF_ERROR(Accept(**view));

@@ -222,9 +222,8 @@ absl::StatusOr<Moment> Session::ReadMoment(uint64_t version, const schema::fb::B
   NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, stream_.Read(version));
   Moment moment{.kind = *KindOf(*view), .sequence = view->sequence};
   if (moment.kind != Kind::kStart) {
-    const Uuid step = StepOf(*view);
-    NIMBUS_ASSIGN_OR_RETURN(moment.step, NumberOf(step, moment.sequence));
-    NIMBUS_ASSIGN_OR_RETURN(view, stream_.Read(version));
+    NIMBUS_ASSIGN_OR_RETURN(moment.step, NumberOf(StepOf(*view), moment.sequence));
+    NIMBUS_ASSIGN_OR_RETURN(view, stream_.Read(version));  // as good as free, as a rule
   }
   NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* own, stream_.Body(*view));
   moment.digest = DigestOf(own);
@@ -236,8 +235,8 @@ absl::StatusOr<Moment> Session::ReadMoment(uint64_t version, const schema::fb::B
 
 absl::Status Session::ReadState(uint64_t version, const schema::fb::Body* body, Moment* moment) {
   if (body == nullptr || body->state() == nullptr) {
-    NIMBUS_ASSIGN_OR_RETURN(const std::optional<Fork> fork, ForkAt(version));
-    if (fork.has_value()) return Inherit(*fork, moment);
+    NIMBUS_ASSIGN_OR_RETURN(const std::optional<Fork> origin, ForkAt(version));
+    if (origin.has_value()) return Inherit(*origin, moment);
     moment->state = Json();
     return absl::OkStatus();
   }
@@ -458,12 +457,12 @@ absl::StatusOr<std::optional<Session::Fork>> Session::FindFork() {
     if (!Sees(view->sequence) || view->record->event_type() == Event::StepAdded) break;
     const schema::fb::OperationForked* event = view->record->event_as_OperationForked();
     if (event == nullptr) continue;
-    Fork fork{.parent = Uuid::FromFb(*event->parent()),
-              .checkpoint = std::nullopt,
-              .step = event->step_number(),
-              .sequence = view->sequence};
-    if (event->checkpoint() != nullptr) fork.checkpoint = Uuid::FromFb(*event->checkpoint());
-    return std::optional<Fork>(fork);
+    Fork origin{.parent = Uuid::FromFb(*event->parent()),
+                .checkpoint = std::nullopt,
+                .step = event->step_number(),
+                .sequence = view->sequence};
+    if (event->checkpoint() != nullptr) origin.checkpoint = Uuid::FromFb(*event->checkpoint());
+    return std::optional<Fork>(origin);
   }
   return std::optional<Fork>();
 }
@@ -481,12 +480,12 @@ absl::StatusOr<std::optional<Session::Fork>> Session::ForkAt(uint64_t version) {
 }
 
 // The version, here in the parent, that `fork` goes on from; 0: before the first event.
-absl::StatusOr<uint64_t> Session::VersionAt(const Fork& fork) {
-  if (fork.checkpoint.has_value()) {
-    NIMBUS_ASSIGN_OR_RETURN(const CheckpointInfo info, FindCheckpoint(*fork.checkpoint));
+absl::StatusOr<uint64_t> Session::VersionAt(const Fork& origin) {
+  if (origin.checkpoint.has_value()) {
+    NIMBUS_ASSIGN_OR_RETURN(const CheckpointInfo info, FindCheckpoint(*origin.checkpoint));
     return VersionOf(info);
   }
-  if (fork.step > 0) return EndOf(fork.step);
+  if (origin.step > 0) return EndOf(origin.step);
   Rewind();
   uint64_t start = 0;
   for (;;) {
@@ -501,44 +500,44 @@ absl::StatusOr<uint64_t> Session::VersionAt(const Fork& fork) {
 // is looked at as of before the fork that led to it.
 absl::StatusOr<std::vector<Session::Hop>> Session::FindHops(const Fork& from) const {
   std::vector<Hop> hops;
-  for (std::optional<Fork> fork = from; fork.has_value();) {
-    Hop hop{.fork = *std::exchange(fork, std::nullopt)};
+  for (std::optional<Fork> origin = from; origin.has_value();) {
+    Hop hop{.origin = *std::exchange(origin, std::nullopt)};
     absl::StatusOr<Session> parent =
-        OpenBefore(*journal_, hop.fork.parent, options_, hop.fork.sequence);
-    if (!parent.ok()) return OfParent(hop.fork, parent.status());
-    const absl::StatusOr<uint64_t> to = parent->VersionAt(hop.fork);
-    if (!to.ok()) return OfParent(hop.fork, to.status());
+        OpenBefore(*journal_, hop.origin.parent, options_, hop.origin.sequence);
+    if (!parent.ok()) return OfParent(hop.origin, parent.status());
+    const absl::StatusOr<uint64_t> to = parent->VersionAt(hop.origin);
+    if (!to.ok()) return OfParent(hop.origin, to.status());
     hop.to = *to;
     NIMBUS_ASSIGN_OR_RETURN(hop.whole, parent->FindWhole(hop.to, 0));
     if (hop.whole > 0) {
-      NIMBUS_ASSIGN_OR_RETURN(fork, parent->ForkAt(hop.whole));
+      NIMBUS_ASSIGN_OR_RETURN(origin, parent->ForkAt(hop.whole));
     }
     hops.push_back(std::move(hop));
   }
   return hops;
 }
 
-absl::Status Session::OfParent(const Fork& fork, const absl::Status& status) {
+absl::Status Session::OfParent(const Fork& origin, const absl::Status& status) {
   return schema::Annotate(
-      status, fmt::format("operation {}, the parent of a fork", fork.parent.ToString()));
+      status, fmt::format("operation {}, the parent of a fork", origin.parent.ToString()));
 }
 
 // The state that a fork starts from, and the digest recorded with it. A parent may be a
 // fork itself, any number of times: from the one that has the state down again with it.
-absl::Status Session::Inherit(const Fork& fork, Moment* moment) const {
-  NIMBUS_ASSIGN_OR_RETURN(std::vector<Hop> hops, FindHops(fork));
+absl::Status Session::Inherit(const Fork& origin, Moment* moment) const {
+  NIMBUS_ASSIGN_OR_RETURN(std::vector<Hop> hops, FindHops(origin));
   std::optional<Json> state;
   for (; !hops.empty(); hops.pop_back()) {
     const Hop& hop = hops.back();
-    NIMBUS_ASSIGN_OR_RETURN(Session parent,
-                            OpenBefore(*journal_, hop.fork.parent, options_, hop.fork.sequence));
+    NIMBUS_ASSIGN_OR_RETURN(
+        Session parent, OpenBefore(*journal_, hop.origin.parent, options_, hop.origin.sequence));
     if (state.has_value()) {
       NIMBUS_RETURN_IF_ERROR(parent.state_.Restore(*std::move(state)));
       parent.at_ = hop.whole;
     } else if (hop.whole > 0) {
-      NIMBUS_RETURN_IF_ERROR(OfParent(hop.fork, parent.Restore(hop.whole)));
+      NIMBUS_RETURN_IF_ERROR(OfParent(hop.origin, parent.Restore(hop.whole)));
     }
-    NIMBUS_RETURN_IF_ERROR(OfParent(hop.fork, parent.FoldUpTo(hop.to)));
+    NIMBUS_RETURN_IF_ERROR(OfParent(hop.origin, parent.FoldUpTo(hop.to)));
     state = parent.state_.document();
     if (hops.size() > 1 || hop.to == 0 || moment->digest.has_value()) continue;
     NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, parent.stream_.Read(hop.to));

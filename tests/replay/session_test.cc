@@ -294,7 +294,7 @@ class ForkTest : public ReplayTest {
                                 state->Record(AppendPatch("/messages", {Message(number)})));
     auto event = journal::StepEvent<schema::fb::StepCompletedT>(fork, step);
     event.body.patch = change.patch;
-    event.body.digest = ToPtr(*change.digest);
+    if (change.digest.has_value()) event.body.digest = ToPtr(*change.digest);
     Append(std::move(event));
   }
 

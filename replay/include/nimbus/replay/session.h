@@ -170,7 +170,7 @@ class Session {
   // One operation on the way to that state: the versions of the last event up to the
   // place that tells the whole state, and of the place.
   struct Hop {
-    Fork fork;
+    Fork origin;
     uint64_t whole = 0, to = 0;
   };
   struct Added {
@@ -208,10 +208,10 @@ class Session {
 
   absl::StatusOr<std::optional<Fork>> FindFork();
   absl::StatusOr<std::optional<Fork>> ForkAt(uint64_t version);
-  absl::StatusOr<uint64_t> VersionAt(const Fork& fork);
+  absl::StatusOr<uint64_t> VersionAt(const Fork& origin);
   absl::StatusOr<std::vector<Hop>> FindHops(const Fork& from) const;
-  static absl::Status OfParent(const Fork& fork, const absl::Status& status);
-  absl::Status Inherit(const Fork& fork, Moment* moment) const;
+  static absl::Status OfParent(const Fork& origin, const absl::Status& status);
+  absl::Status Inherit(const Fork& origin, Moment* moment) const;
 
   const journal::Journal* journal_;
   schema::Uuid operation_;
