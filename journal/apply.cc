@@ -5,6 +5,7 @@
 
 #include "nimbus/schema/check.h"
 #include "nimbus/schema/status.h"
+#include "stream_marks.h"
 
 namespace nimbus::journal {
 namespace {
@@ -128,6 +129,9 @@ absl::Status Packing::AddRecords(const Frame& frame, uint64_t from, uint64_t to)
     const Hash leaf = LeafHashOf(record);
     head_.frontier.Append(leaf);
     NIMBUS_RETURN_IF_ERROR(tiles_.Append(environment_, &txn_, leaf));
+    const schema::fb::Envelope* envelope = FindEnvelope(record);
+    if (envelope == nullptr) continue;  // readers will say so
+    NIMBUS_RETURN_IF_ERROR(PutStreamMarks(&txn_, environment_.tables().meta, *envelope));
   }
   return absl::OkStatus();
 }

@@ -7,6 +7,7 @@
 #include "nimbus/schema/event.h"
 #include "nimbus/schema/status.h"
 #include "rebuilt.h"
+#include "stream_marks.h"
 
 namespace nimbus::journal {
 namespace {
@@ -48,6 +49,7 @@ absl::Status Replica::Append(const Entry& entry) {
   const Hash leaf = LeafHashOf(entry.record);
   head_.frontier.Append(leaf);
   NIMBUS_RETURN_IF_ERROR(tiles_.Append(environment_, &*txn_, leaf));
+  NIMBUS_RETURN_IF_ERROR(PutStreamMarks(&*txn_, environment_.tables().meta, *record->envelope()));
   NIMBUS_RETURN_IF_ERROR(Write(packer_->Add(*record->envelope(), entry)));
   if (entry.archived.has_value()) {
     NIMBUS_RETURN_IF_ERROR(NoteArchived(entry.sequence, *entry.archived));

@@ -11,6 +11,7 @@
 #include "nimbus/schema/event.h"
 #include "nimbus/schema/status.h"
 #include "rebuilt.h"
+#include "stream_marks.h"
 
 namespace nimbus::journal {
 namespace {
@@ -58,6 +59,7 @@ class Verifier {
   absl::Status CheckFrame(const Snapshot& lmdb, const Frame& frame);
   absl::Status CheckRecord(const Snapshot& lmdb, uint64_t sequence, std::span<const uint8_t> bytes);
   absl::Status CheckPlacement(uint64_t sequence, const schema::fb::Record& record);
+  absl::Status CheckMarks(const Snapshot& lmdb, const schema::fb::Envelope& envelope);
   absl::Status CheckBody(uint64_t sequence, const schema::fb::Envelope& envelope);
   absl::Status CheckTile(const Snapshot& lmdb, uint8_t level, uint64_t index,
                          const std::vector<Hash>& hashes);
@@ -73,6 +75,7 @@ class Verifier {
   const size_t map_bytes_;
   BodyReader bodies_;
   Rebuilt rebuilt_;
+  StreamMarkCheck marks_;
   VerifyReport report_;
   Frontier frontier_;
   uint64_t checksum_ = 0;
@@ -214,6 +217,7 @@ absl::Status Verifier::CheckRecord(const Snapshot& lmdb, uint64_t sequence,
     NIMBUS_RETURN_IF_ERROR(Note(0, CheckGenesis(**record, environment_.journal_id())));
   }
   NIMBUS_RETURN_IF_ERROR(CheckPlacement(sequence, **record));
+  NIMBUS_RETURN_IF_ERROR(CheckMarks(lmdb, envelope));
   return CheckBody(sequence, envelope);
 }
 
@@ -233,6 +237,15 @@ absl::Status Verifier::CheckPlacement(uint64_t sequence, const schema::fb::Recor
   compare("stream version", envelope.version(), placement->version);
   compare("back-link", envelope.previous(), placement->previous);
   compare("step number", envelope.ordinal(), placement->ordinal);
+  return absl::OkStatus();
+}
+
+// Those that are missing are no finding: an older program may have written here.
+absl::Status Verifier::CheckMarks(const Snapshot& lmdb, const schema::fb::Envelope& envelope) {
+  if (in_log_) return absl::OkStatus();
+  NIMBUS_ASSIGN_OR_RETURN(const bool holds,
+                          marks_.Holds(lmdb.txn(), environment_.tables().meta, envelope));
+  if (!holds) Find(envelope.sequence(), "the mark of its stream names another record");
   return absl::OkStatus();
 }
 
@@ -322,7 +335,12 @@ absl::Status Verifier::CheckTables(const Snapshot& lmdb) {
   NIMBUS_RETURN_IF_ERROR(rebuilt_.Flush());
   NIMBUS_RETURN_IF_ERROR(CompareTables(lmdb, environment_.tables().entity.entities,
                                        rebuilt_.tables().entities, "entity"));
-  return CompareTables(lmdb, environment_.tables().entity.names, rebuilt_.tables().names, "name");
+  NIMBUS_RETURN_IF_ERROR(
+      CompareTables(lmdb, environment_.tables().entity.names, rebuilt_.tables().names, "name"));
+  NIMBUS_ASSIGN_OR_RETURN(const bool marks_hold,
+                          marks_.HoldsInAll(lmdb.txn(), environment_.tables().meta));
+  if (!marks_hold) Find(report_.records, "there are marks of streams that no record makes");
+  return absl::OkStatus();
 }
 
 absl::Status Verifier::CompareTables(const Snapshot& lmdb, lmdb::Table stored, lmdb::Table rebuilt,

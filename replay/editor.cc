@@ -22,7 +22,15 @@ auto Iterator(Items& items, size_t index) {
 
 }  // namespace
 
-size_t TextSize(const Json& value) { return value.Dump().size(); }
+size_t TextSize(const Json& value) {
+  constexpr size_t kKeptBytesMax = size_t{1} << 20;
+  thread_local std::string text;  // sizes are asked for at every change
+  text.clear();
+  value.DumpTo(&text);
+  const size_t size = text.size();
+  if (text.capacity() > kKeptBytesMax) text = std::string();
+  return size;
+}
 
 size_t Depth(const Json& value) {
   size_t deepest = 0;
@@ -95,15 +103,13 @@ void Editor::Insert(const Place& place, std::string key, Json value) {
   inverses_.push_back({.kind = Kind::kRemove, .place = place, .key = {}, .value = {}});
 }
 
-Json Editor::Remove(const Place& place) {
+void Editor::Remove(const Place& place) {
   growth_ -= ElementSize(place);
   Json::Member removed = RawRemove(place);
-  Json value = removed.second;
   inverses_.push_back({.kind = Kind::kInsert,
                        .place = place,
                        .key = std::move(removed.first),
                        .value = std::move(removed.second)});
-  return value;
 }
 
 void Editor::Replace(const Place& place, Json value) {

@@ -28,7 +28,7 @@ class Editor {
 
   // Puts `value` before what is at `place`, under `key` if the container is an object.
   void Insert(const Place& place, std::string key, schema::Json value);
-  schema::Json Remove(const Place& place);
+  void Remove(const Place& place);
   void Replace(const Place& place, schema::Json value);
 
   // By how many bytes the document's text has grown.

@@ -30,8 +30,8 @@ enum class Op { kAdd, kRemove, kReplace, kMove, kCopy, kTest };
 struct Operation {
   Op op = Op::kTest;
   Tokens path;
-  Tokens from;                  // of move and copy
-  const Json* value = nullptr;  // of add, replace and test
+  Tokens from;            // of move and copy
+  Json* value = nullptr;  // of add, replace and test; add and replace take it
 };
 
 std::optional<Op> ParseOp(std::string_view name) {
@@ -50,7 +50,7 @@ absl::StatusOr<Tokens> PointerMember(const Json& item, std::string_view name) {
   return ParsePointer(member->string());
 }
 
-absl::StatusOr<Operation> ParseOperation(const Json& item) {
+absl::StatusOr<Operation> ParseOperation(Json& item) {
   if (!item.IsObject()) return Error(kInvalid, "an operation must be an object");
   const std::optional<Op> op = ParseOp(item.StringOr("op"));
   if (!op.has_value()) return Error(kInvalid, "\"op\" must name one of the six operations");
@@ -71,11 +71,11 @@ class Application {
   absl::Status Run(const Operation& operation) {
     switch (operation.op) {
       case Op::kAdd:
-        return Add(operation.path, *operation.value);
+        return Add(operation.path, std::move(*operation.value));
       case Op::kRemove:
-        return Remove(operation.path).status();
+        return Remove(operation.path);
       case Op::kReplace:
-        return Replace(operation.path, *operation.value);
+        return Replace(operation.path, std::move(*operation.value));
       case Op::kMove:
         return Move(operation);
       case Op::kCopy: {
@@ -145,10 +145,11 @@ class Application {
     return CheckGrowth();
   }
 
-  absl::StatusOr<Json> Remove(const Tokens& path) {
+  absl::Status Remove(const Tokens& path) {
     if (path.empty()) return Error(kInvalid, "the whole document can't be removed");
     NIMBUS_ASSIGN_OR_RETURN(const Place place, Find(path));
-    return editor_.Remove(place);
+    editor_.Remove(place);
+    return absl::OkStatus();
   }
 
   absl::Status Replace(const Tokens& path, Json value) {
@@ -167,7 +168,8 @@ class Application {
     }
     NIMBUS_ASSIGN_OR_RETURN(const Place place, Find(from));
     if (path.empty()) return Replace(path, Json(editor_.At(place)));
-    NIMBUS_ASSIGN_OR_RETURN(Json value, Remove(from));
+    Json value = editor_.At(place);
+    editor_.Remove(place);
     return Add(path, std::move(value));
   }
 
@@ -197,12 +199,11 @@ absl::Status Locate(const absl::Status& status, size_t index, const Json& item) 
 
 }  // namespace
 
-absl::StatusOr<std::ptrdiff_t> ApplyPatch(const Json& patch, Json* document,
-                                          const PatchLimits& limits) {
+absl::StatusOr<std::ptrdiff_t> ApplyPatch(Json patch, Json* document, const PatchLimits& limits) {
   if (!patch.IsArray()) return Error(kInvalid, "a patch must be an array of operations");
   Application application(document, limits);
   for (size_t i = 0; i < patch.array().size(); ++i) {
-    const Json& item = patch.array()[i];
+    Json& item = patch.array()[i];
     const absl::StatusOr<Operation> operation = ParseOperation(item);
     const absl::Status status = operation.ok() ? application.Run(*operation) : operation.status();
     if (!status.ok()) {

@@ -155,14 +155,14 @@ absl::Status Playback::Start(const schema::fb::Body* body, bool first) {
 absl::Status Playback::EndStep(const RecordView& view, const schema::fb::Id& step,
                                const schema::fb::Body* body, bool own) {
   if (own) last_ended = Uuid::FromFb(step);
-  if (body == nullptr) return absl::OkStatus();
-  if (body->patch() != nullptr) {
-    if (const absl::Status folded = state.Fold(body->patch()->string_view()); !folded.ok()) {
-      return Error(Code::kDataLoss, "record {}: the recorded patch does not apply: {}",
-                   view.sequence, folded.ToString());
-    }
+  if (body == nullptr || body->patch() == nullptr) {
+    state.FoldUnchanged();
+  } else if (const absl::Status folded = state.Fold(body->patch()->string_view()); !folded.ok()) {
+    return Error(Code::kDataLoss, "record {}: the recorded patch does not apply: {}", view.sequence,
+                 folded.ToString());
   }
-  if (body->digest() == nullptr || schema::FromFb(*body->digest()) == state.Digest()) {
+  if (body == nullptr || body->digest() == nullptr ||
+      schema::FromFb(*body->digest()) == state.Digest()) {
     return absl::OkStatus();
   }
   return Error(Code::kDataLoss, "the state after record {} is not the one recorded", view.sequence);

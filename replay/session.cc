@@ -13,16 +13,52 @@ using journal::RecordView;
 using schema::Error;
 using schema::Json;
 using schema::Uuid;
+using schema::fb::EntityKind;
 using Code = absl::StatusCode;
 using Event = schema::fb::Event;
+using Kind = Moment::Kind;
 
 namespace {
+
+constexpr size_t kAddedMax = 64;
 
 std::string Text(const flatbuffers::String* text) { return text == nullptr ? "" : text->str(); }
 
 std::optional<schema::Digest> DigestOf(const schema::fb::Body* body) {
   if (body == nullptr || body->digest() == nullptr) return std::nullopt;
   return schema::FromFb(*body->digest());
+}
+
+// What the event tells of the state; nullopt: nothing.
+std::optional<Kind> KindOf(const RecordView& view) {
+  switch (view.record->event_type()) {
+    case Event::OperationStarted:
+    case Event::OperationForked:
+      return Kind::kStart;
+    case Event::StepCompleted:
+    case Event::StepFailed:
+    case Event::StepCancelled:
+      return Kind::kStep;
+    case Event::CheckpointCreated:
+      return Kind::kCheckpoint;
+    default:
+      return std::nullopt;
+  }
+}
+
+// The step that a record of kind kStep or kCheckpoint is about.
+Uuid StepOf(const RecordView& view) {
+  const schema::fb::Record& record = *view.record;
+  switch (record.event_type()) {
+    case Event::StepCompleted:
+      return Uuid::FromFb(*record.event_as_StepCompleted()->step());
+    case Event::StepFailed:
+      return Uuid::FromFb(*record.event_as_StepFailed()->step());
+    case Event::StepCancelled:
+      return Uuid::FromFb(*record.event_as_StepCancelled()->step());
+    default:
+      return Uuid::FromFb(*record.event_as_CheckpointCreated()->step());
+  }
 }
 
 const schema::fb::Outcome* OutcomeOf(const schema::fb::Record& record) {
@@ -40,248 +76,491 @@ const schema::fb::Outcome* OutcomeOf(const schema::fb::Record& record) {
 
 }  // namespace
 
-Session::Session(const journal::Journal& journal, const Uuid& operation,
-                 const SessionOptions& options, State state)
-    : operation_(operation),
-      reader_(journal, options.reader),
-      state_options_(options.state),
+Session::Session(const journal::Journal& journal, journal::StreamReader stream,
+                 const SessionOptions& options, State state, uint64_t before)
+    : journal_(&journal),
+      operation_(stream.entity().id),
+      options_(options),
+      before_(before),
+      stream_(std::move(stream)),
       state_(std::move(state)) {}
+
+absl::StatusOr<Session> Session::OpenBefore(const journal::Journal& journal, const Uuid& operation,
+                                            const SessionOptions& options, uint64_t before) {
+  NIMBUS_ASSIGN_OR_RETURN(State state, State::Make(Json(), options.state));
+  NIMBUS_ASSIGN_OR_RETURN(
+      journal::StreamReader stream,
+      journal::StreamReader::Open(journal, EntityKind::operation, operation, options.reader));
+  return Session(journal, std::move(stream), options, std::move(state), before);
+}
 
 absl::StatusOr<Session> Session::Open(const journal::Journal& journal, const Uuid& operation,
                                       const SessionOptions& options) {
-  NIMBUS_ASSIGN_OR_RETURN(const std::optional<journal::EntityState> entity,
-                          journal.FindEntity(schema::fb::EntityKind::operation, operation));
-  if (!entity.has_value()) {
-    return Error(Code::kNotFound, "no operation {}", operation.ToString());
-  }
-  NIMBUS_ASSIGN_OR_RETURN(State state, State::Make(Json(), options.state));
-  Session session(journal, operation, options, std::move(state));
-  session.version_ = entity->version;
-  NIMBUS_RETURN_IF_ERROR(session.Index(entity->head_sequence));
+  NIMBUS_ASSIGN_OR_RETURN(Session session, OpenBefore(journal, operation, options, UINT64_MAX));
   NIMBUS_RETURN_IF_ERROR(session.SeekToStart());
   return session;
 }
 
-absl::Status Session::Index(uint64_t head) {
-  NIMBUS_ASSIGN_OR_RETURN(const std::vector<uint64_t> sequences, reader_.StreamSequences(head));
-  created_ = sequences.front();
-  for (const uint64_t sequence : sequences) {
-    NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, reader_.Read(sequence));
-    NIMBUS_RETURN_IF_ERROR(IndexRecord(*view));
-  }
-  return absl::OkStatus();
-}
-
-absl::StatusOr<StepInfo*> Session::FindStep(const schema::fb::Id* id, uint64_t sequence) {
-  const auto found = step_index_.find(Uuid::FromFb(*id));
-  if (found != step_index_.end()) return &steps_[found->second];
+absl::Status Session::NoStep(uint64_t sequence) const {
   return Error(Code::kDataLoss, "record {} names a step that operation {} does not have", sequence,
                operation_.ToString());
 }
 
-absl::Status Session::IndexRecord(const RecordView& view) {
-  const schema::fb::Record& record = *view.record;
-  const uint64_t sequence = view.sequence;
-  const auto end_step = [&](const schema::fb::Id* id, Lifecycle status) -> absl::Status {
-    NIMBUS_ASSIGN_OR_RETURN(StepInfo * step, FindStep(id, sequence));
-    step->status = status;
-    step->ended = sequence;
-    marks_.push_back({Moment::Kind::kStep, sequence, step->number});
-    return absl::OkStatus();
-  };
-  switch (record.event_type()) {
-    case Event::OperationStarted:
-      status_ = Lifecycle::kRunning;
-      marks_.push_back({Moment::Kind::kStart, sequence, 0});
-      return absl::OkStatus();
-    case Event::OperationCompleted:
-      status_ = Lifecycle::kCompleted;
-      return absl::OkStatus();
-    case Event::OperationFailed:
-      status_ = Lifecycle::kFailed;
-      return absl::OkStatus();
-    case Event::OperationCancelled:
-      status_ = Lifecycle::kCancelled;
-      return absl::OkStatus();
-    case Event::StepAdded: {
-      const schema::fb::StepAdded& added = *record.event_as_StepAdded();
-      steps_.push_back({.number = view.envelope().ordinal(),
-                        .id = Uuid::FromFb(*added.step()),
-                        .type = added.type(),
-                        .tool_name = Text(added.tool_name()),
-                        .status = Lifecycle::kPending,
-                        .added = sequence,
-                        .ended = std::nullopt});
-      step_index_.emplace(steps_.back().id, steps_.size() - 1);
-      if (steps_.back().number == steps_.size()) return absl::OkStatus();
-      return Error(Code::kDataLoss, "record {} says it adds step {}, but it is number {}", sequence,
-                   steps_.back().number, steps_.size());
-    }
-    case Event::StepStarted: {
-      NIMBUS_ASSIGN_OR_RETURN(StepInfo * step,
-                              FindStep(record.event_as_StepStarted()->step(), sequence));
-      step->status = Lifecycle::kRunning;
-      return absl::OkStatus();
-    }
-    case Event::StepCompleted:
-      return end_step(record.event_as_StepCompleted()->step(), Lifecycle::kCompleted);
-    case Event::StepFailed:
-      return end_step(record.event_as_StepFailed()->step(), Lifecycle::kFailed);
-    case Event::StepCancelled:
-      return end_step(record.event_as_StepCancelled()->step(), Lifecycle::kCancelled);
-    case Event::CheckpointCreated: {
-      const schema::fb::CheckpointCreated& created = *record.event_as_CheckpointCreated();
-      NIMBUS_ASSIGN_OR_RETURN(StepInfo * step, FindStep(created.step(), sequence));
-      checkpoints_.push_back({Uuid::FromFb(*created.checkpoint()), step->number, sequence});
-      marks_.push_back({Moment::Kind::kCheckpoint, sequence, step->number});
-      return absl::OkStatus();
-    }
-    default:
-      return absl::OkStatus();  // says nothing about the state
+// The StepAdded of a step that the record `sequence` names.
+absl::StatusOr<const RecordView*> Session::ReadAdded(const Uuid& step, uint64_t sequence) {
+  NIMBUS_ASSIGN_OR_RETURN(const std::optional<journal::EntityState> entity,
+                          journal_->FindEntity(EntityKind::step, step));
+  if (!entity.has_value() || entity->parent != operation_) return NoStep(sequence);
+  NIMBUS_ASSIGN_OR_RETURN(const RecordView* added, stream_.ReadAt(entity->first_sequence));
+  const schema::fb::StepAdded* event = added->record->event_as_StepAdded();
+  if (event == nullptr || Uuid::FromFb(*event->step()) != step) return NoStep(sequence);
+  return added;
+}
+
+absl::StatusOr<uint32_t> Session::NumberOf(const Uuid& step, uint64_t sequence) {
+  const auto found = std::find_if(added_.begin(), added_.end(),
+                                  [&](const Added& added) { return added.id == step; });
+  if (found != added_.end()) return found->number;
+  NIMBUS_ASSIGN_OR_RETURN(const RecordView* added, ReadAdded(step, sequence));
+  return added->envelope().ordinal();
+}
+
+void Session::NoteAdded(const RecordView& view) {
+  const schema::fb::StepAdded* event = view.record->event_as_StepAdded();
+  if (event == nullptr) return;
+  const Added added{.id = Uuid::FromFb(*event->step()), .number = view.envelope().ordinal()};
+  if (added_.size() < kAddedMax) {
+    added_.push_back(added);
+  } else {
+    added_[oldest_] = added;
+    oldest_ = (oldest_ + 1) % kAddedMax;
   }
 }
 
-absl::StatusOr<Moment> Session::ReadMark(const Mark& mark) {
-  NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, reader_.Read(mark.sequence));
-  NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, reader_.Body(*view));
-  Moment moment{.kind = mark.kind,
-                .sequence = mark.sequence,
-                .step = mark.step,
-                .patched = body != nullptr && body->patch() != nullptr,
-                .fold = absl::OkStatus(),
-                .digest = DigestOf(body),
-                .state = std::nullopt};
-  if (mark.kind == Moment::Kind::kStep) {
-    if (moment.patched) moment.fold = state_.Fold(body->patch()->string_view());
-    return moment;
+absl::StatusOr<StepInfo> Session::InfoOf(const RecordView& added) {
+  const schema::fb::StepAdded& event = *added.record->event_as_StepAdded();
+  StepInfo info{.number = added.envelope().ordinal(),
+                .id = Uuid::FromFb(*event.step()),
+                .type = event.type(),
+                .tool_name = Text(event.tool_name()),
+                .status = Lifecycle::kPending,
+                .added = added.sequence,
+                .ended = std::nullopt};
+  NIMBUS_ASSIGN_OR_RETURN(const std::optional<journal::EntityState> entity,
+                          journal_->FindEntity(EntityKind::step, info.id));
+  if (!entity.has_value() || entity->first_sequence != added.sequence) {
+    return Error(Code::kDataLoss, "the journal does not know the step that record {} adds",
+                 added.sequence);
   }
-  moment.state = Json();
-  if (body == nullptr || body->state() == nullptr) return moment;
-  absl::StatusOr<Json> state = Json::Parse(body->state()->string_view(), state_options_.limits);
+  info.status = static_cast<Lifecycle>(entity->state);
+  if (!journal::IsFinal(info.status)) return info;
+  if (Sees(entity->head_sequence)) {
+    info.ended = entity->head_sequence;
+  } else {
+    info.status = Lifecycle::kRunning;  // until then
+  }
+  return info;
+}
+
+absl::StatusOr<StepInfo> Session::FindStep(uint32_t number) {
+  NIMBUS_ASSIGN_OR_RETURN(const RecordView* added, stream_.ReadStepAdded(number));
+  return InfoOf(*added);
+}
+
+absl::StatusOr<CheckpointInfo> Session::FindCheckpoint(const Uuid& checkpoint) {
+  NIMBUS_ASSIGN_OR_RETURN(const std::optional<journal::EntityState> entity,
+                          journal_->FindEntity(EntityKind::checkpoint, checkpoint));
+  if (!entity.has_value() || entity->parent != operation_ || !Sees(entity->first_sequence)) {
+    return Error(Code::kNotFound, "operation {} has no checkpoint {}", operation_.ToString(),
+                 checkpoint.ToString());
+  }
+  const uint64_t sequence = entity->first_sequence;
+  NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, stream_.ReadAt(sequence));
+  const schema::fb::CheckpointCreated* created = view->record->event_as_CheckpointCreated();
+  if (created == nullptr || Uuid::FromFb(*created->checkpoint()) != checkpoint) {
+    return Error(Code::kDataLoss, "record {} does not create checkpoint {}", sequence,
+                 checkpoint.ToString());
+  }
+  NIMBUS_ASSIGN_OR_RETURN(const uint32_t step, NumberOf(StepOf(*view), sequence));
+  return CheckpointInfo{.id = checkpoint, .step = step, .sequence = sequence};
+}
+
+absl::StatusOr<std::vector<CheckpointInfo>> Session::CheckpointsOf(uint32_t step) {
+  NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, stream_.ReadStepAdded(step));
+  const Uuid id = Uuid::FromFb(*view->record->event_as_StepAdded()->step());
+  std::vector<CheckpointInfo> checkpoints;
+  for (uint64_t version = view->envelope().version() + 1; version <= this->version(); ++version) {
+    NIMBUS_ASSIGN_OR_RETURN(view, stream_.Read(version));
+    if (view->record->event_type() == Event::StepAdded) break;
+    const auto* created = view->record->event_as_CheckpointCreated();
+    if (created == nullptr || StepOf(*view) != id) continue;
+    checkpoints.push_back({Uuid::FromFb(*created->checkpoint()), step, view->sequence});
+  }
+  return checkpoints;
+}
+
+absl::Status Session::ForEachPoint(const StepVisitor& visit_step,
+                                   const CheckpointVisitor& visit_checkpoint) {
+  for (uint64_t version = 1; version <= this->version(); ++version) {
+    NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, stream_.Read(version));
+    if (view->record->event_type() == Event::StepAdded) {
+      NoteAdded(*view);
+      NIMBUS_ASSIGN_OR_RETURN(const StepInfo info, InfoOf(*view));
+      NIMBUS_RETURN_IF_ERROR(visit_step(info));
+    } else if (const auto* created = view->record->event_as_CheckpointCreated()) {
+      CheckpointInfo info{.id = Uuid::FromFb(*created->checkpoint()), .sequence = view->sequence};
+      NIMBUS_ASSIGN_OR_RETURN(info.step, NumberOf(StepOf(*view), info.sequence));
+      NIMBUS_RETURN_IF_ERROR(visit_checkpoint(info));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// The event at `version`; the state is as before. `body`, unless null, is valid until
+// another one is read, of kStep only.
+absl::StatusOr<Moment> Session::ReadMoment(uint64_t version, const schema::fb::Body** body) {
+  NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, stream_.Read(version));
+  Moment moment{.kind = *KindOf(*view), .sequence = view->sequence};
+  if (moment.kind != Kind::kStart) {
+    NIMBUS_ASSIGN_OR_RETURN(moment.step, NumberOf(StepOf(*view), moment.sequence));
+    NIMBUS_ASSIGN_OR_RETURN(view, stream_.Read(version));  // as good as free, as a rule
+  }
+  NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* own, stream_.Body(*view));
+  moment.digest = DigestOf(own);
+  moment.patched = own != nullptr && own->patch() != nullptr;
+  if (body != nullptr) *body = own;
+  if (moment.kind != Kind::kStep) NIMBUS_RETURN_IF_ERROR(ReadState(version, own, &moment));
+  return moment;
+}
+
+absl::Status Session::ReadState(uint64_t version, const schema::fb::Body* body, Moment* moment) {
+  if (body == nullptr || body->state() == nullptr) {
+    NIMBUS_ASSIGN_OR_RETURN(const std::optional<Fork> origin, ForkAt(version));
+    if (origin.has_value()) return Inherit(*origin, moment);
+    moment->state = Json();
+    return absl::OkStatus();
+  }
+  absl::StatusOr<Json> state = Json::Parse(body->state()->string_view(), options_.state.limits);
   if (!state.ok()) {
-    return Error(Code::kDataLoss, "the state in record {}: {}", mark.sequence,
+    return Error(Code::kDataLoss, "the state in record {}: {}", moment->sequence,
                  state.status().ToString());
   }
-  moment.state = *std::move(state);
-  return moment;
+  moment->state = *std::move(state);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<Session::Ahead>> Session::Peek() {
+  scanned_ = std::max(scanned_, at_);
+  while (scanned_ < version()) {
+    NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, stream_.Read(scanned_ + 1));
+    if (!Sees(view->sequence)) break;
+    if (const std::optional<Kind> kind = KindOf(*view)) {
+      return std::optional<Ahead>(
+          {.kind = *kind, .sequence = view->sequence, .version = scanned_ + 1});
+    }
+    NoteAdded(*view);
+    ++scanned_;
+  }
+  return std::optional<Ahead>();
 }
 
 absl::StatusOr<std::optional<Moment>> Session::Next() {
-  if (next_ == marks_.size()) return std::nullopt;
-  const Mark& mark = marks_[next_];
-  NIMBUS_ASSIGN_OR_RETURN(Moment moment, ReadMark(mark));
-  if (mark.kind == Moment::Kind::kStart) NIMBUS_RETURN_IF_ERROR(state_.Restore(*moment.state));
-  if (mark.kind == Moment::Kind::kCheckpoint) state_.MarkCheckpoint();
-  ++next_;
+  NIMBUS_ASSIGN_OR_RETURN(const std::optional<Ahead> ahead, Peek());
+  if (!ahead.has_value()) return std::nullopt;
+  const schema::fb::Body* body = nullptr;
+  NIMBUS_ASSIGN_OR_RETURN(Moment moment, ReadMoment(ahead->version, &body));
+  switch (moment.kind) {
+    case Kind::kStart:
+      NIMBUS_RETURN_IF_ERROR(state_.Restore(*moment.state));
+      break;
+    case Kind::kCheckpoint:
+      state_.MarkCheckpoint();
+      break;
+    case Kind::kStep:
+      if (moment.patched) {
+        moment.fold = state_.Fold(body->patch()->string_view());
+      } else {
+        state_.FoldUnchanged();
+      }
+      break;
+  }
+  at_ = ahead->version;
+  sequence_ = moment.sequence;
+  if (moment.kind != Kind::kStart) step_ = moment.step;
   return moment;
 }
 
-// Takes the state from the start or checkpoint at `mark`, and goes on after it.
-absl::Status Session::Restore(size_t mark) {
-  NIMBUS_ASSIGN_OR_RETURN(Moment moment, ReadMark(marks_[mark]));
-  NIMBUS_RETURN_IF_ERROR(state_.Restore(*std::move(moment.state)));
-  next_ = mark + 1;
-  return absl::OkStatus();
-}
-
-absl::Status Session::FoldUpTo(size_t end) {
-  while (next_ < end) {
-    NIMBUS_ASSIGN_OR_RETURN(const std::optional<Moment> moment, Next());
-    NIMBUS_CHECK(moment.has_value());
-    if (!moment->fold.ok()) {
-      return Error(Code::kDataLoss, "record {}, step {}: its patch does not apply: {}",
-                   moment->sequence, moment->step, moment->fold.ToString());
-    }
-  }
-  return absl::OkStatus();
-}
-
-absl::Status Session::SeekToStart() {
-  if (!marks_.empty() && marks_.front().kind == Moment::Kind::kStart) return Restore(0);
-  Rewind();
-  return absl::OkStatus();
-}
-
-void Session::Rewind() {
-  NIMBUS_CHECK(state_.Restore(Json()).ok());  // null is within any limits
-  next_ = 0;
-}
-
-absl::StatusOr<size_t> Session::FindCheckpoint(const Uuid& checkpoint) const {
-  for (const CheckpointInfo& info : checkpoints_) {
-    if (info.id != checkpoint) continue;
-    const auto mark = std::find_if(marks_.begin(), marks_.end(),
-                                   [&](const Mark& m) { return m.sequence == info.sequence; });
-    return static_cast<size_t>(mark - marks_.begin());
-  }
-  return Error(Code::kNotFound, "operation {} has no checkpoint {}", operation_.ToString(),
-               checkpoint.ToString());
-}
-
-absl::Status Session::SeekToCheckpoint(const Uuid& checkpoint) {
-  NIMBUS_ASSIGN_OR_RETURN(const size_t mark, FindCheckpoint(checkpoint));
-  return Restore(mark);
-}
-
-absl::StatusOr<Moment> Session::ReadCheckpoint(const Uuid& checkpoint) {
-  NIMBUS_ASSIGN_OR_RETURN(const size_t mark, FindCheckpoint(checkpoint));
-  return ReadMark(marks_[mark]);
-}
-
-absl::Status Session::SeekToStep(uint32_t number) {
-  if (number == 0) return SeekToStart();
-  if (number > steps_.size()) {
-    return Error(Code::kNotFound, "operation {} has {} steps, none numbered {}",
-                 operation_.ToString(), steps_.size(), number);
-  }
-  const std::optional<uint64_t> ended = steps_[number - 1].ended;
-  if (!ended.has_value()) {
-    return Error(Code::kFailedPrecondition, "step {} has not ended", number);
-  }
-  const auto target = std::find_if(marks_.begin(), marks_.end(),
-                                   [&](const Mark& mark) { return mark.sequence == *ended; });
-  const auto end = static_cast<size_t>(target - marks_.begin()) + 1;
-  size_t whole = end;  // behind the last mark before `end` that holds the whole state
-  while (whole > 0 && marks_[whole - 1].kind == Moment::Kind::kStep) --whole;
-  if (next_ > end || next_ < whole) {
-    NIMBUS_RETURN_IF_ERROR(whole == 0 ? SeekToStart() : Restore(whole - 1));
-  }
-  return FoldUpTo(end);
-}
-
-absl::Status Session::SeekToEnd() {
-  size_t whole = marks_.size();
-  while (whole > 0 && marks_[whole - 1].kind == Moment::Kind::kStep) --whole;
-  if (next_ < whole) NIMBUS_RETURN_IF_ERROR(Restore(whole - 1));
-  return FoldUpTo(marks_.size());
-}
-
-uint32_t Session::step() const {
-  for (size_t i = next_; i > 0; --i) {
-    if (marks_[i - 1].kind != Moment::Kind::kStart) return marks_[i - 1].step;
+// The last version after `after` and up to `version` that tells the whole state; 0
+// when there is none.
+absl::StatusOr<uint64_t> Session::FindWhole(uint64_t version, uint64_t after) {
+  for (; version > after; --version) {
+    NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, stream_.Read(version));
+    const std::optional<Kind> kind = KindOf(*view);
+    if (kind.has_value() && *kind != Kind::kStep) return version;
   }
   return 0;
 }
 
-uint64_t Session::NextSequence() const {
-  return next_ == marks_.size() ? UINT64_MAX : marks_[next_].sequence;
+// The last one up to `version` that tells anything of the state; 0 when there is none.
+absl::StatusOr<uint64_t> Session::FindMomentUpTo(uint64_t version) {
+  for (; version > 0; --version) {
+    NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, stream_.Read(version));
+    if (KindOf(*view).has_value()) return version;
+  }
+  return 0;
 }
 
-uint64_t Session::sequence() const { return next_ == 0 ? created_ : marks_[next_ - 1].sequence; }
+// To the state right after the record `version`.
+absl::Status Session::SeekTo(uint64_t version) {
+  const bool forward = at_ <= version;
+  NIMBUS_ASSIGN_OR_RETURN(const uint64_t whole, FindWhole(version, forward ? at_ : 0));
+  if (whole > 0) {
+    NIMBUS_RETURN_IF_ERROR(Restore(whole));
+  } else if (!forward) {
+    Rewind();
+  }
+  return FoldUpTo(version);
+}
+
+// Takes the state from the start or checkpoint at `version`, and goes on after it.
+absl::Status Session::Restore(uint64_t version) {
+  NIMBUS_ASSIGN_OR_RETURN(Moment moment, ReadMoment(version, nullptr));
+  NIMBUS_RETURN_IF_ERROR(state_.Restore(*std::move(moment.state)));
+  at_ = version;
+  scanned_ = version;
+  sequence_ = moment.sequence;
+  step_ = moment.step;
+  return absl::OkStatus();
+}
+
+// Goes on to `version` as Next does, without what only those want who compare.
+absl::Status Session::FoldUpTo(uint64_t version) {
+  for (uint64_t next = at_ + 1; next <= version; ++next) {
+    NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, stream_.Read(next));
+    const std::optional<Kind> kind = KindOf(*view);
+    if (kind == Kind::kStart) {
+      NIMBUS_RETURN_IF_ERROR(Restore(next));
+    } else if (kind.has_value()) {
+      const uint64_t sequence = view->sequence;
+      NIMBUS_RETURN_IF_ERROR(FoldRecord(*view, *kind));
+      at_ = next;
+      scanned_ = next;
+      sequence_ = sequence;
+    } else {
+      NoteAdded(*view);
+    }
+  }
+  return SettleStep();
+}
+
+absl::Status Session::FoldRecord(const RecordView& view, Kind kind) {
+  const uint64_t sequence = view.sequence;
+  const Uuid step = StepOf(view);
+  if (kind == Kind::kCheckpoint) {
+    state_.MarkCheckpoint();
+  } else {
+    NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, stream_.Body(view));
+    if (body == nullptr || body->patch() == nullptr) {
+      state_.FoldUnchanged();
+    } else if (const absl::Status fold = state_.Fold(body->patch()->string_view()); !fold.ok()) {
+      NIMBUS_ASSIGN_OR_RETURN(const uint32_t number, NumberOf(step, sequence));
+      return Error(Code::kDataLoss, "record {}, step {}: its patch does not apply: {}", sequence,
+                   number, fold.ToString());
+    }
+  }
+  ended_ = step;
+  return absl::OkStatus();
+}
+
+// Looks up the number of the step that FoldRecord met last.
+absl::Status Session::SettleStep() {
+  if (!ended_.has_value()) return absl::OkStatus();
+  const Uuid step = *std::exchange(ended_, std::nullopt);
+  NIMBUS_ASSIGN_OR_RETURN(step_, NumberOf(step, sequence_));
+  return absl::OkStatus();
+}
+
+absl::Status Session::SeekToStart() {
+  Rewind();
+  for (;;) {
+    NIMBUS_ASSIGN_OR_RETURN(const std::optional<Ahead> ahead, Peek());
+    if (!ahead.has_value() || ahead->kind != Kind::kStart) return absl::OkStatus();
+    NIMBUS_RETURN_IF_ERROR(Next().status());
+  }
+}
+
+void Session::Rewind() {
+  NIMBUS_CHECK(state_.Restore(Json()).ok());  // null is within any limits
+  at_ = 0;
+  scanned_ = 0;
+  sequence_ = 0;
+  step_ = 0;
+}
+
+absl::StatusOr<uint64_t> Session::VersionOf(const CheckpointInfo& checkpoint) {
+  NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, stream_.ReadAt(checkpoint.sequence));
+  return view->envelope().version();
+}
+
+absl::Status Session::SeekToCheckpoint(const Uuid& checkpoint) {
+  NIMBUS_ASSIGN_OR_RETURN(const CheckpointInfo info, FindCheckpoint(checkpoint));
+  NIMBUS_ASSIGN_OR_RETURN(const uint64_t version, VersionOf(info));
+  return Restore(version);
+}
+
+absl::StatusOr<Moment> Session::ReadCheckpoint(const Uuid& checkpoint) {
+  NIMBUS_ASSIGN_OR_RETURN(const CheckpointInfo info, FindCheckpoint(checkpoint));
+  NIMBUS_ASSIGN_OR_RETURN(const uint64_t version, VersionOf(info));
+  return ReadMoment(version, nullptr);
+}
+
+// The version that ended this step.
+absl::StatusOr<uint64_t> Session::EndOf(uint32_t step) {
+  NIMBUS_ASSIGN_OR_RETURN(const StepInfo info, FindStep(step));
+  if (!info.ended.has_value()) {
+    return Error(Code::kFailedPrecondition, "step {} has not ended", step);
+  }
+  NIMBUS_ASSIGN_OR_RETURN(const RecordView* ended, stream_.ReadAt(*info.ended));
+  if (KindOf(*ended) != Kind::kStep || StepOf(*ended) != info.id) {
+    return Error(Code::kDataLoss, "record {} does not end step {}", *info.ended, step);
+  }
+  return ended->envelope().version();
+}
+
+absl::Status Session::SeekToStep(uint32_t number) {
+  if (number == 0) return SeekToStart();
+  NIMBUS_ASSIGN_OR_RETURN(const uint64_t version, EndOf(number));
+  return SeekTo(version);
+}
+
+absl::Status Session::SeekToEnd() { return SeekTo(version()); }
+
+absl::StatusOr<std::optional<Moment>> Session::Previous() {
+  if (at_ == 0) return std::nullopt;
+  NIMBUS_ASSIGN_OR_RETURN(const uint64_t to, FindMomentUpTo(at_ - 1));
+  if (to == 0) {
+    Rewind();
+    return std::nullopt;
+  }
+  NIMBUS_RETURN_IF_ERROR(SeekTo(to - 1));
+  return Next();
+}
+
+// Where this operation was forked; nullopt when it is no fork, or not yet.
+absl::StatusOr<std::optional<Session::Fork>> Session::FindFork() {
+  NIMBUS_ASSIGN_OR_RETURN(const std::optional<Uuid> forked,
+                          journal_->FindName(EntityKind::operation, "fork", operation_.ToString()));
+  if (!forked.has_value()) return std::optional<Fork>();
+  for (uint64_t version = 1; version <= this->version(); ++version) {
+    NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, stream_.Read(version));
+    // A fork has no step of its own yet.
+    if (!Sees(view->sequence) || view->record->event_type() == Event::StepAdded) break;
+    const schema::fb::OperationForked* event = view->record->event_as_OperationForked();
+    if (event == nullptr) continue;
+    Fork origin{.parent = Uuid::FromFb(*event->parent()),
+                .checkpoint = std::nullopt,
+                .step = event->step_number(),
+                .sequence = view->sequence};
+    if (event->checkpoint() != nullptr) origin.checkpoint = Uuid::FromFb(*event->checkpoint());
+    return std::optional<Fork>(origin);
+  }
+  return std::optional<Fork>();
+}
+
+// The fork that the start at `version` takes its state from; nullopt when it has one
+// of its own.
+absl::StatusOr<std::optional<Session::Fork>> Session::ForkAt(uint64_t version) {
+  NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, stream_.Read(version));
+  if (KindOf(*view) != Kind::kStart) return std::optional<Fork>();
+  if (view->record->event_type() == Event::OperationStarted) {
+    NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, stream_.Body(*view));
+    if (body != nullptr && body->state() != nullptr) return std::optional<Fork>();
+  }
+  return FindFork();
+}
+
+// The version, here in the parent, that `fork` goes on from; 0: before the first event.
+absl::StatusOr<uint64_t> Session::VersionAt(const Fork& origin) {
+  if (origin.checkpoint.has_value()) {
+    NIMBUS_ASSIGN_OR_RETURN(const CheckpointInfo info, FindCheckpoint(*origin.checkpoint));
+    return VersionOf(info);
+  }
+  if (origin.step > 0) return EndOf(origin.step);
+  Rewind();
+  uint64_t start = 0;
+  for (;;) {
+    NIMBUS_ASSIGN_OR_RETURN(const std::optional<Ahead> ahead, Peek());
+    if (!ahead.has_value() || ahead->kind != Kind::kStart) return start;
+    start = ahead->version;
+    at_ = start;  // passed without a look at its state
+  }
+}
+
+// From the parent of a fork up to an operation that has the state. It ends, since each
+// is looked at as of before the fork that led to it.
+absl::StatusOr<std::vector<Session::Hop>> Session::FindHops(const Fork& from) const {
+  std::vector<Hop> hops;
+  for (std::optional<Fork> origin = from; origin.has_value();) {
+    Hop hop{.origin = *std::exchange(origin, std::nullopt)};
+    absl::StatusOr<Session> parent =
+        OpenBefore(*journal_, hop.origin.parent, options_, hop.origin.sequence);
+    if (!parent.ok()) return OfParent(hop.origin, parent.status());
+    const absl::StatusOr<uint64_t> to = parent->VersionAt(hop.origin);
+    if (!to.ok()) return OfParent(hop.origin, to.status());
+    hop.to = *to;
+    NIMBUS_ASSIGN_OR_RETURN(hop.whole, parent->FindWhole(hop.to, 0));
+    if (hop.whole > 0) {
+      NIMBUS_ASSIGN_OR_RETURN(origin, parent->ForkAt(hop.whole));
+    }
+    hops.push_back(std::move(hop));
+  }
+  return hops;
+}
+
+absl::Status Session::OfParent(const Fork& origin, const absl::Status& status) {
+  return schema::Annotate(
+      status, fmt::format("operation {}, the parent of a fork", origin.parent.ToString()));
+}
+
+// The state that a fork starts from, and the digest recorded with it. A parent may be a
+// fork itself, any number of times: from the one that has the state down again with it.
+absl::Status Session::Inherit(const Fork& origin, Moment* moment) const {
+  NIMBUS_ASSIGN_OR_RETURN(std::vector<Hop> hops, FindHops(origin));
+  std::optional<Json> state;
+  for (; !hops.empty(); hops.pop_back()) {
+    const Hop& hop = hops.back();
+    NIMBUS_ASSIGN_OR_RETURN(
+        Session parent, OpenBefore(*journal_, hop.origin.parent, options_, hop.origin.sequence));
+    if (state.has_value()) {
+      NIMBUS_RETURN_IF_ERROR(parent.state_.Restore(*std::move(state)));
+      parent.at_ = hop.whole;
+    } else if (hop.whole > 0) {
+      NIMBUS_RETURN_IF_ERROR(OfParent(hop.origin, parent.Restore(hop.whole)));
+    }
+    NIMBUS_RETURN_IF_ERROR(OfParent(hop.origin, parent.FoldUpTo(hop.to)));
+    state = parent.state_.document();
+    if (hops.size() > 1 || hop.to == 0 || moment->digest.has_value()) continue;
+    NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, parent.stream_.Read(hop.to));
+    NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, parent.stream_.Body(*view));
+    moment->digest = DigestOf(body);
+  }
+  moment->state = *std::move(state);
+  return absl::OkStatus();
+}
 
 absl::StatusOr<OperationRecord> Session::ReadOperation() {
-  NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, reader_.Read(created_));
+  NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, stream_.Read(1));
   const schema::fb::OperationCreated* created = view->record->event_as_OperationCreated();
   if (created == nullptr) {
-    return Error(Code::kDataLoss, "record {} begins operation {} but does not create it", created_,
-                 operation_.ToString());
+    return Error(Code::kDataLoss, "record {} begins operation {} but does not create it",
+                 view->sequence, operation_.ToString());
   }
   OperationRecord read{.session = Uuid::FromFb(*created->session()),
                        .type = Text(created->type()),
                        .name = {},
                        .input = {},
                        .created_at_us = schema::OccurredAt(*view->record)};
-  NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, reader_.Body(*view));
+  NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, stream_.Body(*view));
   if (body == nullptr) return read;
   read.name = Text(body->name());
   read.input = Text(body->input());
@@ -289,22 +568,18 @@ absl::StatusOr<OperationRecord> Session::ReadOperation() {
 }
 
 absl::StatusOr<StepRecord> Session::ReadStep(uint32_t number) {
-  if (number == 0 || number > steps_.size()) {
-    return Error(Code::kNotFound, "operation {} has {} steps, none numbered {}",
-                 operation_.ToString(), steps_.size(), number);
-  }
-  const StepInfo& step = steps_[number - 1];
+  NIMBUS_ASSIGN_OR_RETURN(const StepInfo step, FindStep(number));
   StepRecord read;
-  NIMBUS_ASSIGN_OR_RETURN(const RecordView* added, reader_.Read(step.added));
-  NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* intent, reader_.Body(*added));
+  NIMBUS_ASSIGN_OR_RETURN(const RecordView* added, stream_.ReadAt(step.added));
+  NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* intent, stream_.Body(*added));
   if (intent != nullptr) read.input = Text(intent->input());
   if (!step.ended.has_value()) return read;
-  NIMBUS_ASSIGN_OR_RETURN(const RecordView* ended, reader_.Read(*step.ended));
+  NIMBUS_ASSIGN_OR_RETURN(const RecordView* ended, stream_.ReadAt(*step.ended));
   if (const schema::fb::Outcome* outcome = OutcomeOf(*ended->record)) {
     read.outcome.emplace();
     outcome->UnPackTo(&*read.outcome);
   }
-  NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* result, reader_.Body(*ended));
+  NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* result, stream_.Body(*ended));
   if (result == nullptr) return read;
   read.output = Text(result->output());
   read.error = Text(result->error());
@@ -314,8 +589,8 @@ absl::StatusOr<StepRecord> Session::ReadStep(uint32_t number) {
 }
 
 absl::StatusOr<std::string> Session::ReadCheckpointName(const CheckpointInfo& checkpoint) {
-  NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, reader_.Read(checkpoint.sequence));
-  NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, reader_.Body(*view));
+  NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, stream_.ReadAt(checkpoint.sequence));
+  NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, stream_.Body(*view));
   return body == nullptr ? "" : Text(body->name());
 }
 

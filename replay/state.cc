@@ -17,6 +17,9 @@ namespace {
 // A patch nests a value this much deeper than the document: [{"value":…}].
 constexpr size_t kPatchDepth = 2;
 
+// Of a state, that patches may change between two digests.
+constexpr size_t kDigestShare = 16;
+
 size_t DepthMax(const StateOptions& options) {
   return std::max(options.limits.depth_max, kPatchDepth) - kPatchDepth;
 }
@@ -53,23 +56,31 @@ absl::Status State::Restore(Json document) {
   return absl::OkStatus();
 }
 
-absl::Status State::Apply(const Json& patch, size_t patch_bytes) {
+absl::Status State::Apply(Json patch, size_t patch_bytes) {
   const PatchLimits limits{.growth_bytes_max = options_.limits.bytes_max - bytes_,
                            .depth_max = DepthMax(options_)};
-  NIMBUS_ASSIGN_OR_RETURN(const std::ptrdiff_t growth, ApplyPatch(patch, &document_, limits));
+  NIMBUS_ASSIGN_OR_RETURN(const std::ptrdiff_t growth,
+                          ApplyPatch(std::move(patch), &document_, limits));
   const std::ptrdiff_t bytes = static_cast<std::ptrdiff_t>(bytes_) + growth;
   NIMBUS_CHECK(bytes > 0);
   bytes_ = static_cast<size_t>(bytes);
-  patch_bytes_ += patch_bytes;
+  Count(patch_bytes);
   return absl::OkStatus();
+}
+
+void State::Count(size_t patch_bytes) {
+  const size_t bytes = std::max(patch_bytes, options_.step_bytes_min);
+  patch_bytes_ += bytes;
+  undigested_bytes_ += bytes;
+  if (DigestDue()) undigested_bytes_ = 0;
 }
 
 absl::StatusOr<StateChange> State::Record(const Json& patch) {
   StateChange change;
   change.patch = patch.Dump();
+  if (patch.IsArray() && patch.array().empty()) change.patch.clear();
   NIMBUS_RETURN_IF_ERROR(Apply(patch, change.patch.size()));
-  if (patch.array().empty()) change.patch.clear();
-  if (bytes_ <= options_.digest_state_bytes_max) change.digest = Digest();
+  if (undigested_bytes_ == 0) change.digest = Digest();
   change.checkpoint_due = CheckpointDue();
   return change;
 }
@@ -79,13 +90,20 @@ absl::StatusOr<StateChange> State::RecordNext(const Json& next) {
 }
 
 absl::Status State::Fold(std::string_view patch) {
-  NIMBUS_ASSIGN_OR_RETURN(const Json parsed, Json::Parse(patch, options_.limits));
-  return Apply(parsed, patch.size());
+  NIMBUS_ASSIGN_OR_RETURN(Json parsed, Json::Parse(patch, options_.limits));
+  return Apply(std::move(parsed), patch.size());
 }
+
+void State::FoldUnchanged() { Count(0); }
 
 void State::MarkCheckpoint() {
   checkpoint_bytes_ = bytes_;
   patch_bytes_ = 0;
+  undigested_bytes_ = 0;
+}
+
+bool State::DigestDue() const {
+  return bytes_ <= options_.digest_floor_bytes || undigested_bytes_ > bytes_ / kDigestShare;
 }
 
 bool State::CheckpointDue() const {

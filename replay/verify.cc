@@ -1,6 +1,5 @@
 #include "nimbus/replay/verify.h"
 
-#include <algorithm>
 #include <cstdint>
 #include <string_view>
 #include <utility>
@@ -47,13 +46,14 @@ class Replay {
 
   absl::StatusOr<ReplayReport> Run() {
     NIMBUS_RETURN_IF_ERROR(Begin());
-    const uint64_t end = EndSequence();
-    for (uint64_t moments = 1; report_.holds() && session_.NextSequence() < end; ++moments) {
+    for (uint64_t moments = 1; report_.holds(); ++moments) {
+      NIMBUS_ASSIGN_OR_RETURN(const bool ended, IsAtEnd());
+      if (ended) break;
       NIMBUS_ASSIGN_OR_RETURN(const std::optional<Moment> moment, session_.Next());
       NIMBUS_CHECK(moment.has_value());
       Visit(*moment);
       if (options_.progress && moments % kMomentsPerProgress == 0) {
-        options_.progress(report_.steps, session_.steps().size());
+        options_.progress(report_.steps, session_.StepCount());
       }
     }
     report_.last_sequence = session_.sequence();
@@ -67,16 +67,15 @@ class Replay {
 
  private:
   absl::Status Begin() {
-    const auto steps = static_cast<uint32_t>(session_.steps().size());
     if (range_.from_checkpoint.has_value() && range_.from_step.has_value()) {
       return Error(Code::kInvalidArgument, "a replay begins at a checkpoint or a step, not both");
     }
-    if (range_.to_step.has_value() && *range_.to_step > steps) {
-      return Error(Code::kNotFound, "operation {} has {} steps, none numbered {}",
-                   session_.operation().ToString(), steps, *range_.to_step);
-    }
-    if (range_.to_step > 0u && !session_.steps()[*range_.to_step - 1].ended.has_value()) {
-      return Error(Code::kFailedPrecondition, "step {} has not ended", *range_.to_step);
+    if (range_.to_step > 0u) {
+      NIMBUS_ASSIGN_OR_RETURN(const StepInfo last, session_.FindStep(*range_.to_step));
+      if (!last.ended.has_value()) {
+        return Error(Code::kFailedPrecondition, "step {} has not ended", *range_.to_step);
+      }
+      last_ = *last.ended;
     }
     if (range_.from_checkpoint.has_value()) {
       NIMBUS_RETURN_IF_ERROR(session_.SeekToCheckpoint(*range_.from_checkpoint));
@@ -103,17 +102,13 @@ class Replay {
     return absl::OkStatus();
   }
 
-  // Where the first step that is not to be replayed ended: what lies between the
+  // Whether the first step is next that is not to be replayed: what lies between the
   // last one's end and that, its checkpoints, is still visited.
-  uint64_t EndSequence() const {
-    uint64_t end = UINT64_MAX;
-    if (!range_.to_step.has_value()) return end;
-    const uint64_t last =
-        *range_.to_step == 0 ? 0 : session_.steps()[*range_.to_step - 1].ended.value_or(0);
-    for (const StepInfo& step : session_.steps()) {
-      if (step.ended.has_value() && *step.ended > last) end = std::min(end, *step.ended);
-    }
-    return end;
+  absl::StatusOr<bool> IsAtEnd() {
+    NIMBUS_ASSIGN_OR_RETURN(const std::optional<Session::Ahead> ahead, session_.Peek());
+    if (!ahead.has_value()) return true;
+    return range_.to_step.has_value() && ahead->kind == Moment::Kind::kStep &&
+           ahead->sequence > last_;
   }
 
   void Visit(const Moment& moment) {
@@ -188,6 +183,7 @@ class Replay {
   Session session_;
   const ReplayRange range_;
   const ReplayOptions& options_;
+  uint64_t last_ = 0;  // where the last step to be replayed ended
   ReplayReport report_;
 };
 

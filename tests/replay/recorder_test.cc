@@ -98,7 +98,7 @@ TEST_F(RecorderTest, AnIdempotentStepInDoubtRunsAgain) {
   EXPECT_FALSE(again.recorded);
   EXPECT_EQ(runs_, 2);
   NIMBUS_ASSERT_OK_AND_ASSIGN(const Session session, Session::Open(*journal_, operation_));
-  EXPECT_EQ(session.steps().size(), 2u);
+  EXPECT_EQ(session.StepCount(), 2u);
 }
 
 TEST_F(RecorderTest, AStepAddedButNotBegunRuns) {
@@ -202,9 +202,15 @@ TEST_F(RecorderTest, CheckpointsByNameAreMadeOnce) {
     NIMBUS_EXPECT_OK(recorder.Checkpoint("deployed"));
   }
   NIMBUS_ASSERT_OK_AND_ASSIGN(Session session, Session::Open(*journal_, operation_));
-  ASSERT_EQ(session.checkpoints().size(), 2u);
-  EXPECT_THAT(session.ReadCheckpointName(session.checkpoints()[0]), IsOkAndHolds("planned"));
-  EXPECT_EQ(session.checkpoints()[1].step, 2u);
+  std::vector<CheckpointInfo> checkpoints;
+  NIMBUS_ASSERT_OK(session.ForEachPoint([](const StepInfo&) { return absl::OkStatus(); },
+                                        [&](const CheckpointInfo& checkpoint) {
+                                          checkpoints.push_back(checkpoint);
+                                          return absl::OkStatus();
+                                        }));
+  ASSERT_EQ(checkpoints.size(), 2u);
+  EXPECT_THAT(session.ReadCheckpointName(checkpoints[0]), IsOkAndHolds("planned"));
+  EXPECT_EQ(checkpoints[1].step, 2u);
   EXPECT_EQ(Replayed().checkpoints_compared, 2u);
   EXPECT_EQ(runs_, 2);
 
@@ -262,7 +268,7 @@ TEST_F(RecorderTest, EndsOnceAndOneWay) {
   }
   NIMBUS_ASSERT_OK_AND_ASSIGN(const Session session, Session::Open(*journal_, operation_));
   EXPECT_EQ(session.status(), journal::Lifecycle::kFailed);
-  EXPECT_EQ(session.steps().size(), 1u);
+  EXPECT_EQ(session.StepCount(), 1u);
 }
 
 TEST_F(RecorderTest, AnOperationLastsFromItsCreationToItsEndCrashesIncluded) {

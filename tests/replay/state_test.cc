@@ -49,16 +49,50 @@ TEST(State, AnUnchangedStateHasNoPatch) {
   EXPECT_FALSE(change.checkpoint_due);
 }
 
-TEST(State, DigestsStopAboveTheirLimit) {
-  const size_t limit = 256u << 10;
-  EXPECT_EQ(StateOptions{}.digest_state_bytes_max, limit);
+TEST(State, EachStepHasADigestUpToTheirFloor) {
+  const size_t floor = 16u << 10;
+  EXPECT_EQ(StateOptions{}.digest_floor_bytes, floor);
   for (const int over : {-1, 0, 1}) {
-    NIMBUS_ASSERT_OK_AND_ASSIGN(State state, State::Make(Json::String("")));
-    const size_t text = limit + static_cast<size_t>(over + 1) - 1;
-    NIMBUS_ASSERT_OK_AND_ASSIGN(const StateChange change, state.RecordNext(Message(text - 2)));
+    const size_t text = floor + static_cast<size_t>(over + 1) - 1;
+    NIMBUS_ASSERT_OK_AND_ASSIGN(State state, State::Make(Message(text - 2)));
     EXPECT_EQ(state.bytes(), text);
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const StateChange change, state.Record(Json::MakeArray()));
     EXPECT_EQ(change.digest.has_value(), over <= 0) << over;
   }
+}
+
+TEST(State, DigestsOfALargeStateStayLinearInThePatches) {
+  const size_t large = 100'000;
+  NIMBUS_ASSERT_OK_AND_ASSIGN(
+      State recorded,
+      State::Make(Json::MakeObject({{"text", Message(large)}, {"messages", Json::MakeArray()}})));
+  State replayed = recorded;
+  size_t since = 0, digests = 0;
+  for (int step = 0; step < 500; ++step) {
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const StateChange change,
+                                recorded.Record(AppendPatch("/messages", {Message(300)})));
+    since += change.patch.size();
+    ASSERT_EQ(change.digest.has_value(), since > recorded.bytes() / 16) << step;
+    if (change.digest.has_value()) {
+      EXPECT_EQ(*change.digest, recorded.Digest());
+      since = 0;
+      ++digests;
+    }
+    if (step % 2 == 0) {
+      NIMBUS_ASSERT_OK(replayed.Fold(change.patch));
+    } else {
+      NIMBUS_ASSERT_OK_AND_ASSIGN(const StateChange again,
+                                  replayed.Record(AppendPatch("/messages", {Message(300)})));
+      ASSERT_EQ(again.digest, change.digest) << step;
+    }
+    if (change.checkpoint_due) {
+      recorded.MarkCheckpoint();
+      replayed.MarkCheckpoint();
+      since = 0;
+    }
+  }
+  EXPECT_GT(digests, 10u);
+  EXPECT_LT(digests, 40u);
 }
 
 TEST(State, ACheckpointIsDueOncePatchesExceedTheLast) {
@@ -85,6 +119,27 @@ TEST(State, ACheckpointIsDueOncePatchesExceedTheLast) {
     patches += change.patch.size();
   }
   EXPECT_GT(patches, checkpoint + 5003);
+}
+
+TEST(State, StepsThatChangeNothingBringACheckpoint) {
+  const StateOptions options{.checkpoint_floor_bytes = 640, .step_bytes_min = 64};
+  NIMBUS_ASSERT_OK_AND_ASSIGN(State recorded, State::Make(Conversation(), options));
+  State replayed = recorded;
+  for (int step = 1; step <= 10; ++step) {
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const StateChange change, recorded.Record(Json::MakeArray()));
+    EXPECT_EQ(change.patch, "");
+    EXPECT_FALSE(change.checkpoint_due) << step;
+    replayed.FoldUnchanged();
+  }
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const StateChange change, recorded.Record(Json::MakeArray()));
+  EXPECT_TRUE(change.checkpoint_due);
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const StateChange again, replayed.Record(Json::MakeArray()));
+  EXPECT_TRUE(again.checkpoint_due);
+  // A patch counts as it is once it is longer.
+  recorded.MarkCheckpoint();
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const StateChange large,
+                              recorded.Record(AppendPatch("/messages", {Message(700)})));
+  EXPECT_TRUE(large.checkpoint_due);
 }
 
 TEST(State, CheckpointsStayLinearInThePatches) {

@@ -87,7 +87,10 @@ absl::Status ReadOperationEvent(Reader& reader, const RecordView& view,
     operation->steps[Uuid::FromFb(*id)].status = status;
     NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, reader.Body(view));
     const std::string_view patch = body == nullptr ? "" : View(body->patch());
-    if (patch.empty()) return absl::OkStatus();
+    if (patch.empty()) {
+      if (operation->state) operation->state->FoldUnchanged();
+      return absl::OkStatus();
+    }
     if (!operation->state)
       return Error(absl::StatusCode::kDataLoss, "record {}: a patch without a state",
                    view.sequence);

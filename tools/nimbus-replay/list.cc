@@ -63,9 +63,7 @@ absl::StatusOr<int> ListPoints(const cli::CommandLine& line, const journal::Jour
   NIMBUS_ASSIGN_OR_RETURN(replay::Session session, replay::Session::Open(journal, operation));
   cli::Table table({"STEP", "KIND", "WHAT", "STATUS", "ID"});
   Json::Array steps, checkpoints;
-  size_t next = 0;
-  const std::span<const replay::CheckpointInfo> all = session.checkpoints();
-  for (const replay::StepInfo& step : session.steps()) {
+  const auto add_step = [&](const replay::StepInfo& step) {
     const std::string status = StatusOf(static_cast<uint8_t>(step.status));
     const std::string type = schema::fb::EnumNameStepType(step.type);
     steps.push_back(Json::MakeObject({{"step_number", Json::Uint(step.number)},
@@ -78,18 +76,21 @@ absl::StatusOr<int> ListPoints(const cli::CommandLine& line, const journal::Jour
                {step.tool_name.empty() ? type : type + " " + step.tool_name},
                {status, cli::StyleOf(step.status)},
                {step.id.ToString()}});
-    for (; next < all.size() && all[next].step <= step.number; ++next) {
-      NIMBUS_ASSIGN_OR_RETURN(const std::string name, session.ReadCheckpointName(all[next]));
-      checkpoints.push_back(Json::MakeObject({{"id", Json::String(all[next].id.ToString())},
-                                              {"step_number", Json::Uint(all[next].step)},
-                                              {"name", Json::String(name)}}));
-      table.Add({{fmt::format("{}", all[next].step), cli::Style::kPlain, true},
-                 {"checkpoint", cli::Style::kBold},
-                 {name.empty() ? "-" : name},
-                 {"-"},
-                 {all[next].id.ToString()}});
-    }
-  }
+    return absl::OkStatus();
+  };
+  const auto add_checkpoint = [&](const replay::CheckpointInfo& checkpoint) -> absl::Status {
+    NIMBUS_ASSIGN_OR_RETURN(const std::string name, session.ReadCheckpointName(checkpoint));
+    checkpoints.push_back(Json::MakeObject({{"id", Json::String(checkpoint.id.ToString())},
+                                            {"step_number", Json::Uint(checkpoint.step)},
+                                            {"name", Json::String(name)}}));
+    table.Add({{fmt::format("{}", checkpoint.step), cli::Style::kPlain, true},
+               {"checkpoint", cli::Style::kBold},
+               {name.empty() ? "-" : name},
+               {"-"},
+               {checkpoint.id.ToString()}});
+    return absl::OkStatus();
+  };
+  NIMBUS_RETURN_IF_ERROR(session.ForEachPoint(add_step, add_checkpoint));
   if (line.json) {
     cli::PrintJson(Json::MakeObject({{"operation", Json::String(operation.ToString())},
                                      {"steps", Json::MakeArray(std::move(steps))},

@@ -43,7 +43,7 @@ class DemoAgentTest : public ::testing::Test {
     NIMBUS_ASSERT_OK_AND_ASSIGN(const schema::Uuid id, schema::ParseUuid(operation));
     NIMBUS_ASSERT_OK_AND_ASSIGN(const replay::Session session, replay::Session::Open(*journal, id));
     EXPECT_EQ(session.status(), status);
-    EXPECT_EQ(session.steps().size(), steps);
+    EXPECT_EQ(session.StepCount(), steps);
     NIMBUS_ASSERT_OK_AND_ASSIGN(const journal::VerifyReport report, VerifyJournal(*journal, {}));
     EXPECT_TRUE(report.holds());
   }

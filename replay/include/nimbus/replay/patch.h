@@ -27,13 +27,14 @@ struct PatchLimits {
 
 // Applies all operations of `patch`, or none: on an error `document` is what it
 // was, members in the same order. Returns by how many bytes the document's
-// compact text grew. Costs what the values touched cost, not the document.
+// compact text grew. Costs what the values touched cost, not the document. Takes
+// the values out of `patch`: move it there if it is not needed after.
 //
 // Errors name the operation, from 0, and its path. InvalidArgument: no patch as
 // RFC 6902 has it. NotFound: no such place in the document. FailedPrecondition:
 // a "test" does not hold. ResourceExhausted: a limit. Removing the whole
 // document is InvalidArgument, because nothing would be left.
-absl::StatusOr<std::ptrdiff_t> ApplyPatch(const schema::Json& patch, schema::Json* document,
+absl::StatusOr<std::ptrdiff_t> ApplyPatch(schema::Json patch, schema::Json* document,
                                           const PatchLimits& limits = {});
 
 // A patch that makes `to` of `from`, equal as operator== has it; [] when they

@@ -1,5 +1,6 @@
 // Going through one recorded operation, straight from the journal: seek to its
-// start, a checkpoint or a step, then forward, with the state at every point.
+// start, a checkpoint or a step, then forward or back, with the state at every
+// point.
 //
 //   NIMBUS_ASSIGN_OR_RETURN(Session session, Session::Open(*journal, operation));
 //   NIMBUS_RETURN_IF_ERROR(session.SeekToStep(12));
@@ -10,21 +11,25 @@
 //   }
 //
 // It folds what was recorded and judges nothing; verify.h compares. It sees the
-// operation as it was at Open. Memory: the state, one body, and about a hundred
-// bytes a step. One thread at a time; the journal must outlive it.
+// operation as it was at Open. An operation that is a fork starts from the state
+// of its parent, as that was when it was forked.
+//
+// However long the operation is, opening it and seeking anywhere cost the state,
+// the patches since the last checkpoint, and some hundred records; memory is the
+// state, one body, and what StreamReader takes. One thread at a time; the journal
+// must outlive it.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
-#include <span>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "nimbus/journal/journal.h"
-#include "nimbus/journal/reader.h"
+#include "nimbus/journal/stream_reader.h"
 #include "nimbus/replay/state.h"
 #include "nimbus/schema/digest.h"
 #include "nimbus/schema/event.h"
@@ -72,12 +77,12 @@ struct StepRecord {
 // A recorded event that tells something about the state.
 struct Moment {
   enum class Kind { kStart, kStep, kCheckpoint };
-  Kind kind = Kind::kStart;
+  Kind kind = Kind::kStart;  // OperationForked is a start, too
   uint64_t sequence = 0;
   uint32_t step = 0;                     // its number; 0 at the start
   bool patched = false;                  // the step changed the state
   absl::Status fold;                     // why its patch does not apply, if it does not
-  std::optional<schema::Digest> digest;  // as recorded
+  std::optional<schema::Digest> digest;  // as recorded; of a fork, by its parent
   std::optional<schema::Json> state;     // as recorded: of the start and of checkpoints
 };
 
@@ -89,13 +94,26 @@ class Session {
                                       const SessionOptions& options = {});
 
   const schema::Uuid& operation() const { return operation_; }
-  journal::Lifecycle status() const { return status_; }
-  // The operation's stream as it was at Open.
-  uint64_t version() const { return version_; }
-  uint64_t created() const { return created_; }  // sequence of its OperationCreated
+  // The operation as it was at Open.
+  journal::Lifecycle status() const {
+    return static_cast<journal::Lifecycle>(stream_.entity().state);
+  }
+  uint64_t version() const { return stream_.version(); }                // of its stream
+  uint64_t created() const { return stream_.entity().first_sequence; }  // of OperationCreated
+  uint32_t StepCount() const { return stream_.entity().steps; }
 
-  std::span<const StepInfo> steps() const { return steps_; }  // by number
-  std::span<const CheckpointInfo> checkpoints() const { return checkpoints_; }
+  // Steps by number, checkpoints by id. NotFound: there is none.
+  absl::StatusOr<StepInfo> FindStep(uint32_t number);
+  absl::StatusOr<CheckpointInfo> FindCheckpoint(const schema::Uuid& checkpoint);
+  // The checkpoints of a step that were made before the next one was added.
+  absl::StatusOr<std::vector<CheckpointInfo>> CheckpointsOf(uint32_t step);
+
+  // Tells of every step, where it was added, and every checkpoint, in the order of
+  // the stream, until one of the two returns an error.
+  using StepVisitor = std::function<absl::Status(const StepInfo&)>;
+  using CheckpointVisitor = std::function<absl::Status(const CheckpointInfo&)>;
+  absl::Status ForEachPoint(const StepVisitor& visit_step,
+                            const CheckpointVisitor& visit_checkpoint);
 
   // Each leaves the state as it was right after that event; Next goes on from
   // there. NotFound: no such checkpoint or step, or a body on the way was
@@ -113,13 +131,24 @@ class Session {
   // nullopt at the end. Where `fold` is an error the state is as before.
   absl::StatusOr<std::optional<Moment>> Next();
 
-  // The sequence of the event that Next goes to; UINT64_MAX at the end.
-  uint64_t NextSequence() const;
+  // Goes back to the event before the last one, leaving the state as it was right
+  // after it, and tells of it; nullopt when it is before the first event now.
+  // Errors and costs as SeekToStep.
+  absl::StatusOr<std::optional<Moment>> Previous();
+
+  // The event that Next goes to; nullopt at the end.
+  struct Ahead {
+    Moment::Kind kind = Moment::Kind::kStart;
+    uint64_t sequence = 0;
+    uint64_t version = 0;  // in the operation's stream
+  };
+  absl::StatusOr<std::optional<Ahead>> Peek();
 
   const State& state() const { return state_; }
   // The last step that ended before this point; 0 when none did.
-  uint32_t step() const;
-  uint64_t sequence() const;  // of the last event seen; created() before the first
+  uint32_t step() const { return step_; }
+  // Of the last event seen; created() before the first.
+  uint64_t sequence() const { return at_ == 0 ? created() : sequence_; }
 
   // How the operation was created.
   absl::StatusOr<OperationRecord> ReadOperation();
@@ -131,35 +160,72 @@ class Session {
   absl::StatusOr<std::string> ReadCheckpointName(const CheckpointInfo& checkpoint);
 
  private:
-  struct Mark {
-    Moment::Kind kind = Moment::Kind::kStart;
-    uint64_t sequence = 0;
+  // What an operation goes on from: a place in another one, as of a record.
+  struct Fork {
+    schema::Uuid parent;
+    std::optional<schema::Uuid> checkpoint;
     uint32_t step = 0;
+    uint64_t sequence = 0;  // of OperationForked
+  };
+  // One operation on the way to that state: the versions of the last event up to the
+  // place that tells the whole state, and of the place.
+  struct Hop {
+    Fork origin;
+    uint64_t whole = 0, to = 0;
+  };
+  struct Added {
+    schema::Uuid id;
+    uint32_t number = 0;
   };
 
-  Session(const journal::Journal& journal, const schema::Uuid& operation,
-          const SessionOptions& options, State state);
+  // `before`: what comes at this sequence or later is not looked at.
+  Session(const journal::Journal& journal, journal::StreamReader stream,
+          const SessionOptions& options, State state, uint64_t before);
+  static absl::StatusOr<Session> OpenBefore(const journal::Journal& journal,
+                                            const schema::Uuid& operation,
+                                            const SessionOptions& options, uint64_t before);
 
-  absl::Status Index(uint64_t head);
-  absl::Status IndexRecord(const journal::RecordView& view);
-  absl::StatusOr<StepInfo*> FindStep(const schema::fb::Id* id, uint64_t sequence);
-  absl::StatusOr<Moment> ReadMark(const Mark& mark);
-  absl::StatusOr<size_t> FindCheckpoint(const schema::Uuid& checkpoint) const;  // its mark
-  absl::Status Restore(size_t mark);
-  absl::Status FoldUpTo(size_t end);
+  bool Sees(uint64_t sequence) const {
+    return sequence <= stream_.entity().head_sequence && sequence < before_;
+  }
+  absl::Status NoStep(uint64_t sequence) const;
+  absl::StatusOr<const journal::RecordView*> ReadAdded(const schema::Uuid& step, uint64_t sequence);
+  absl::StatusOr<uint32_t> NumberOf(const schema::Uuid& step, uint64_t sequence);
+  void NoteAdded(const journal::RecordView& view);
+  absl::StatusOr<StepInfo> InfoOf(const journal::RecordView& added);
+  absl::StatusOr<uint64_t> VersionOf(const CheckpointInfo& checkpoint);
+  absl::StatusOr<uint64_t> EndOf(uint32_t step);
 
+  absl::StatusOr<Moment> ReadMoment(uint64_t version, const schema::fb::Body** body);
+  absl::Status ReadState(uint64_t version, const schema::fb::Body* body, Moment* moment);
+  absl::StatusOr<uint64_t> FindWhole(uint64_t version, uint64_t after);
+  absl::StatusOr<uint64_t> FindMomentUpTo(uint64_t version);
+  absl::Status SeekTo(uint64_t version);
+  absl::Status Restore(uint64_t version);
+  absl::Status FoldUpTo(uint64_t version);
+  absl::Status FoldRecord(const journal::RecordView& view, Moment::Kind kind);
+  absl::Status SettleStep();
+
+  absl::StatusOr<std::optional<Fork>> FindFork();
+  absl::StatusOr<std::optional<Fork>> ForkAt(uint64_t version);
+  absl::StatusOr<uint64_t> VersionAt(const Fork& origin);
+  absl::StatusOr<std::vector<Hop>> FindHops(const Fork& from) const;
+  static absl::Status OfParent(const Fork& origin, const absl::Status& status);
+  absl::Status Inherit(const Fork& origin, Moment* moment) const;
+
+  const journal::Journal* journal_;
   schema::Uuid operation_;
-  journal::Reader reader_;
-  StateOptions state_options_;
-  journal::Lifecycle status_ = journal::Lifecycle::kPending;
-  uint64_t version_ = 0;
-  uint64_t created_ = 0;
-  std::vector<StepInfo> steps_;
-  std::unordered_map<schema::Uuid, size_t> step_index_;  // of steps_, by id
-  std::vector<CheckpointInfo> checkpoints_;
-  std::vector<Mark> marks_;  // in the order of the stream
+  SessionOptions options_;
+  uint64_t before_;
+  journal::StreamReader stream_;
   State state_;
-  size_t next_ = 0;  // index of the mark to fold next
+  uint64_t at_ = 0;        // version of the last event seen; 0 before the first
+  uint64_t sequence_ = 0;  // of that
+  uint32_t step_ = 0;
+  std::optional<schema::Uuid> ended_;  // the step whose number step_ is to become
+  uint64_t scanned_ = 0;               // no event that Next goes to from at_ up to this version
+  std::vector<Added> added_;           // steps met lately, of which some will end soon
+  size_t oldest_ = 0;                  // of added_
 };
 
 }  // namespace nimbus::replay

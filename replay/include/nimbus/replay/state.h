@@ -42,9 +42,14 @@ struct StateOptions {
   // state) are larger than it, and than this. So a seek reads at most about
   // twice the state, and all checkpoints together stay linear in the patches.
   size_t checkpoint_floor_bytes = 4u << 10;
-  // Steps carry a digest while the state's text is at most this long: the
-  // digest costs what the whole state costs.
-  size_t digest_state_bytes_max = 256u << 10;
+  // A step counts as a patch of at least so many bytes: it takes its time to read
+  // even if it changes nothing.
+  size_t step_bytes_min = 64;
+  // Steps carry a digest while the state's text is at most this long. A digest
+  // costs what the whole state costs; so of a longer one only each step does whose
+  // patch brings those since the last digest above a sixteenth of it. Then digests
+  // cost about what folding the patches does, however large the state is.
+  size_t digest_floor_bytes = 16u << 10;
   // Of the state's text and of patches; since a patch nests what it adds two
   // levels deeper, the state itself may be nested two levels less.
   schema::JsonLimits limits;
@@ -82,6 +87,9 @@ class State {
   // `patch` is not JSON.
   absl::Status Fold(std::string_view patch);
 
+  // Replays a step without a patch: it changes only the account.
+  void FoldUnchanged();
+
   // The state has been journaled whole: patches count from here.
   void MarkCheckpoint();
 
@@ -91,14 +99,17 @@ class State {
  private:
   State(schema::Json document, const StateOptions& options);
   absl::Status CheckSize() const;
-  absl::Status Apply(const schema::Json& patch, size_t patch_bytes);
+  absl::Status Apply(schema::Json patch, size_t patch_bytes);
+  void Count(size_t patch_bytes);
   bool CheckpointDue() const;
+  bool DigestDue() const;
 
   StateOptions options_;
   schema::Json document_;
   size_t bytes_ = 0;             // of the document's compact text
   size_t checkpoint_bytes_ = 0;  // what bytes_ was at the last checkpoint
-  size_t patch_bytes_ = 0;       // of the patches since
+  size_t patch_bytes_ = 0;       // of the patches since, as the rule counts them
+  size_t undigested_bytes_ = 0;  // of those since the last digest
 };
 
 }  // namespace nimbus::replay
