@@ -546,7 +546,14 @@ Event RandomHistory::MakeRecording(fb::Event type) {
     value.name = Word();
     return MakeEvent(EntityKind::operation, Pick(operations_), std::move(value));
   }
-  const Step step = Pick(steps_);
+  // Few run at a time; most others have ended.
+  const auto runs = [&](const Step& candidate) {
+    const auto entity = journal_->FindEntity(EntityKind::step, candidate.id);
+    return entity.ok() && entity->has_value() &&
+           (*entity)->state == static_cast<uint8_t>(journal::Lifecycle::kRunning);
+  };
+  const auto running = std::find_if(steps_.rbegin(), steps_.rend(), runs);
+  const Step step = running == steps_.rend() || Chance(4) ? Pick(steps_) : *running;
   fb::StepAttemptFailedT failed;
   failed.step = IdOf(step.id);
   failed.attempt = static_cast<uint32_t>(1 + Below(2));
