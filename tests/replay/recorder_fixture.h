@@ -1,6 +1,7 @@
 // An agent that deploys: each step notes itself in the state.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -119,15 +120,28 @@ class RecorderModesTest : public RecorderTest {
 
   uint64_t Size() const { return *journal_->Size(); }
 
-  std::vector<std::string> Events() {
-    std::vector<std::string> names;
+  void ForEachRecord(const std::function<void(const schema::fb::Record&)>& use) {
     const auto entity = journal_->FindEntity(schema::fb::EntityKind::operation, operation_);
     journal::Reader reader(*journal_);
     const auto sequences = reader.StreamSequences((*entity)->head_sequence);
-    for (const uint64_t sequence : *sequences) {
-      names.emplace_back(schema::fb::EnumNameEvent((*reader.Read(sequence))->record->event_type()));
-    }
+    for (const uint64_t sequence : *sequences) use(*(*reader.Read(sequence))->record);
+  }
+
+  std::vector<std::string> Events() {
+    std::vector<std::string> names;
+    ForEachRecord([&](const schema::fb::Record& record) {
+      names.emplace_back(schema::fb::EnumNameEvent(record.event_type()));
+    });
     return names;
+  }
+
+  schema::Uuid LastCheckpoint() {
+    schema::Uuid id;
+    ForEachRecord([&](const schema::fb::Record& record) {
+      const auto* created = record.event_as_CheckpointCreated();
+      if (created != nullptr) id = schema::Uuid::FromFb(*created->checkpoint());
+    });
+    return id;
   }
 };
 

@@ -179,9 +179,8 @@ TEST_F(ReexecutionTest, AnotherEndIsADivergence) {
 
 TEST_F(ReexecutionTest, BeginsAtACheckpoint) {
   RecordAgent();
-  NIMBUS_ASSERT_OK_AND_ASSIGN(const Session session, Session::Open(*journal_, operation_));
   RecorderOptions options = Again();
-  options.from_checkpoint = session.checkpoints()[0].id;
+  options.from_checkpoint = LastCheckpoint();
   Recorder again = Opened(options);
   EXPECT_EQ(again.steps(), 2u);
   EXPECT_EQ(Done(again), R"(["2","3"])");
@@ -311,8 +310,7 @@ class ForkTest : public ReexecutionTest {
 
 TEST_F(ForkTest, ServesItsParentAndGoesOnLive) {
   RecordAgent();
-  NIMBUS_ASSERT_OK_AND_ASSIGN(const Session session, Session::Open(*journal_, operation_));
-  const schema::Uuid checkpoint = session.checkpoints()[0].id;
+  const schema::Uuid checkpoint = LastCheckpoint();
   for (const bool by_checkpoint : {true, false}) {
     runs_ = 0;
     const schema::Uuid fork =
