@@ -138,6 +138,7 @@ class Reader {
     }
     NIMBUS_ASSIGN_OR_RETURN(const bool totals, ReadTotals(&operation));
     if (!totals && !steps_.empty() && GoesOn(operation)) operation.status = Lifecycle::kRunning;
+    SettleOpenCalls(&operation);
     SetTimes(&operation);
     if (operation.status != Lifecycle::kRunning) operation.output = AnswerOf(operation);
     operations_.push_back(std::move(operation));
@@ -230,7 +231,6 @@ absl::Status ReadTrajectory(const Fields& trajectory, const std::string& parent,
     if (operation.parent_source_id.empty()) operation.parent_source_id = parent;
     operation.first_record = session->operations.empty() ? 0 : 1;
     operation.end_record = 1;
-    SettleOpenCalls(&operation);
     session->operations.push_back(std::move(operation));
   }
   NIMBUS_ASSIGN_OR_RETURN(const Json* inner,

@@ -146,8 +146,9 @@ class Reader {
   }
 
   absl::StatusOr<Run> Finish() {
-    NIMBUS_ASSIGN_OR_RETURN(const Fields metadata,
-                            Fields::Of(metadata_.IsNull() ? Json::MakeObject() : metadata_, ""));
+    const bool described = !metadata_.IsNull();
+    if (!described) metadata_ = Json::MakeObject();
+    NIMBUS_ASSIGN_OR_RETURN(const Fields metadata, Fields::Of(metadata_, ""));
     NIMBUS_ASSIGN_OR_RETURN(const std::string_view problem, metadata.Text("problem_id"));
     Session session;
     session.name = problem;
@@ -159,9 +160,9 @@ class Reader {
     run.format = kFormat;
     // The counts in the first record change from one snapshot to the next.
     run.key = ConversationKey(
-        kFormat, {metadata_.IsNull() ? source_.records.front().value
-                                     : Without(metadata_, {"total_stages", "total_events",
-                                                           "timestamp_readable"})});
+        kFormat,
+        {!described ? source_.records.front().value
+                    : Without(metadata_, {"total_stages", "total_events", "timestamp_readable"})});
     session.source_id = run.key;
     for (Stage& stage : stages_) {
       SettleOpenCalls(&stage.operation);

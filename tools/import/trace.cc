@@ -117,27 +117,35 @@ std::vector<size_t> TraceReader::Add(std::vector<Span> spans) {
     if (!span.end_ns.has_value()) ++trace.unended;
     added.push_back(spans_.size());
     roles_.push_back(RoleOf(span));
+    parents_.emplace_back();
     spans_.push_back(std::move(span));
   }
   return added;
 }
 
-TraceReader::Ancestry TraceReader::Above(size_t span) const {
+// The parent, if it is known by now.
+std::optional<size_t> TraceReader::ParentOf(size_t span) {
+  if (parents_[span].has_value()) return parents_[span];
+  const auto parent = index_.find(SpanKey(spans_[span].trace, spans_[span].parent));
+  if (parent != index_.end()) parents_[span] = parent->second;
+  return parents_[span];
+}
+
+TraceReader::Ancestry TraceReader::Above(size_t span) {
   Ancestry above;
   above.top = span;
   bool same_model = roles_[span] == SpanRole::kModel, same_tool = roles_[span] == SpanRole::kTool;
   if (roles_[span] == SpanRole::kAgent) above.agent = span;
   const std::string_view call = ToolCallIdOf(spans_[span]);
   while (!spans_[above.top].parent.empty()) {
-    const Span& child = spans_[above.top];
-    const auto parent = index_.find(SpanKey(child.trace, child.parent));
-    above.end = parent == index_.end() ? Top::kMissing : Top::kRoot;
-    if (parent == index_.end()) return above;
-    if (parent->second == span || ++above.depth > kDepthMax) {
+    const std::optional<size_t> parent = ParentOf(above.top);
+    above.end = parent.has_value() ? Top::kRoot : Top::kMissing;
+    if (!parent.has_value()) return above;
+    if (*parent == span || ++above.depth > kDepthMax) {
       above.end = Top::kCycle;
       return above;
     }
-    above.top = parent->second;
+    above.top = *parent;
     const SpanRole role = roles_[above.top];
     if (role == SpanRole::kAgent) above.agent = above.top;
     if (role == SpanRole::kModel && same_model) above.model = above.top;
@@ -215,6 +223,7 @@ absl::Status TraceReader::TakeTrace(const std::string& id, const std::vector<siz
                                    [this](const Pending& span) { return IsRoot(span); });
     trace.work = NewWork(root == spans.end() ? spans.front().span : root->span, id, &trace);
   }
+  Claim(&works_[trace.work.value_or(trace.works.back())]);
   return EndWorks(spans, &trace);
 }
 

@@ -83,7 +83,8 @@ class TraceReader {
   };
 
   std::vector<size_t> Add(std::vector<Span> spans);
-  Ancestry Above(size_t span) const;
+  std::optional<size_t> ParentOf(size_t span);
+  Ancestry Above(size_t span);
   void CoverOuterModels(const std::vector<size_t>& added);
   absl::Status TakeTrace(const std::string& id, const std::vector<size_t>& added);
   void AddAgents(const std::vector<Pending>& spans, Trace* trace);
@@ -106,6 +107,7 @@ class TraceReader {
   uint64_t unclaimed_ = 0;  // the first record that is no operation's
   std::vector<Span> spans_;
   std::vector<SpanRole> roles_;
+  std::vector<std::optional<size_t>> parents_;  // that have been seen
   std::map<SpanKey, size_t> index_;
   std::map<std::string, Trace> traces_;
   std::map<size_t, size_t> works_of_agents_;               // span to work
