@@ -29,9 +29,10 @@ struct SpanText {
 
 // A span as flat lists have it.
 std::string Flat(const SpanText& span) {
-  std::string text = fmt::format(
-      R"({{"trace_id":"{}","span_id":"{:0>16}","name":"{}","attributes":{{{}}},"start_time":{}000000000)",
-      kTrace, span.id, span.name, span.attributes, 1700000000 + span.start);
+  std::string text =
+      fmt::format(R"({{"trace_id":"{}","span_id":"{:0>16}","name":"{}","attributes":{{{}}},)"
+                  R"("start_time":{}000000000)",
+                  kTrace, span.id, span.name, span.attributes, 1700000000 + span.start);
   if (!span.parent.empty()) text += fmt::format(R"(,"parent_span_id":"{:0>16}")", span.parent);
   if (span.end != 0) text += fmt::format(R"(,"end_time":{}000000000)", 1700000000 + span.end);
   return text + (span.more.empty() ? "" : "," + span.more) + "}";
