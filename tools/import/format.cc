@@ -15,6 +15,8 @@ constexpr std::array kFormats = {
     Format{"swe-agent", "SWE-agent trajectory", Source::Shape::kDocument, IsSweAgent, ReadSweAgent},
     Format{"mini-swe-agent", "mini-swe-agent trajectory", Source::Shape::kDocument, IsMiniSweAgent,
            ReadMiniSweAgent},
+    Format{"claude-code-stream", "Claude Code's stream-json output", Source::Shape::kLines,
+           IsClaudeStream, ReadClaudeStream},
     Format{"otlp-json", "OTLP/JSON traces", Source::Shape::kLines, IsOtlp, ReadOtlp},
     Format{"jaeger-json", "Jaeger traces", Source::Shape::kLines, IsJaeger, ReadJaeger},
     Format{"span-list", "list of OpenTelemetry spans", Source::Shape::kLines, IsSpanList,

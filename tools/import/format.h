@@ -52,6 +52,8 @@ bool IsSweAgent(const Source& source);
 absl::StatusOr<Run> ReadSweAgent(const Source& source);
 bool IsMiniSweAgent(const Source& source);
 absl::StatusOr<Run> ReadMiniSweAgent(const Source& source);
+bool IsClaudeStream(const Source& source);
+absl::StatusOr<Run> ReadClaudeStream(const Source& source);
 bool IsOtlp(const Source& source);
 absl::StatusOr<Run> ReadOtlp(const Source& source);
 bool IsJaeger(const Source& source);

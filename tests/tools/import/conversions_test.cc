@@ -20,7 +20,7 @@ using test::TestJournal;
 std::vector<std::string> AllRecordings() {
   return test::RecordedFiles({"claude-code", "codex-rollout", "sregym-trace", "swe-agent-traj",
                               "mini-swe-agent", "otel-genai", "atif", "holmesgpt-history",
-                              "sregym-stratus", "aiopslab-session"});
+                              "sregym-stratus", "aiopslab-session", "claude-code-stream-json"});
 }
 
 Json AtifOf(const Session& session) {

@@ -203,6 +203,58 @@ TEST(RecordedStratus, HasItsStagesAndGrowsToTheSameContent) {
   EXPECT_EQ(content, expected) << test::Differences(expected, content);
 }
 
+// Printed by the very run that claude-code/sregym-k8s-74bfdd52.jsonl is of.
+TEST(RecordedClaudeStream, AgreesWithTheSessionFileAndHasItsCost) {
+  NIMBUS_SHARED_OR_SKIP(runs, "data/runs");
+  const std::string path =
+      (runs / "claude-code-stream-json/sregym-k8s-claude-code.stream.jsonl").string();
+  test::TestJournal whole, session_file;
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const ImportReport stream, ImportFile(*whole, path, {}));
+  NIMBUS_ASSERT_OK_AND_ASSIGN(
+      const ImportReport session,
+      ImportFile(*session_file, (runs / "claude-code/sregym-k8s-74bfdd52.jsonl").string(), {}));
+  EXPECT_EQ(stream.format, "claude-code-stream");
+  EXPECT_EQ(stream.counts.operations, 1u);
+  EXPECT_EQ(stream.counts.llm_calls, session.counts.llm_calls);
+  EXPECT_EQ(stream.counts.tool_calls, session.counts.tool_calls);
+  EXPECT_EQ(stream.counts.tool_results, session.counts.tool_results);
+  EXPECT_EQ(stream.counts.tool_errors, session.counts.tool_errors);
+  EXPECT_EQ(stream.counts.usage.cost_microdollars, 228243);
+  EXPECT_EQ(stream.counts.usage.output, 2871u);
+  EXPECT_EQ(stream.counts.usage.cache_read, session.counts.usage.cache_read);
+  const test::Content expected = whole.ReadAll();
+  const std::vector<std::string> lines = test::ReadLines(path);
+  test::TestJournal grown;
+  for (size_t count = 1; count <= lines.size(); count += 1 + count % 5) {
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const Source part,
+                                ParseSource("part", test::JoinLines(lines, count), {}));
+    NIMBUS_ASSERT_OK(ImportSource(*grown, part, {}));
+  }
+  NIMBUS_ASSERT_OK(ImportFile(*grown, path, {}));
+  const test::Content content = grown.ReadAll();
+  EXPECT_EQ(content, expected) << test::Differences(expected, content);
+}
+
+TEST(RecordedStreams, ComeBackLineByLine) {
+  for (const std::string& file :
+       test::RecordedFiles({"sregym-stratus", "claude-code-stream-json"})) {
+    test::TestJournal journal;
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const ImportReport report,
+                                ImportFile(*journal, RecordedPath(file), {}));
+    std::vector<std::string> exported;
+    const auto sink = [&](uint64_t, std::string_view text) {
+      exported.emplace_back(text);
+      return absl::OkStatus();
+    };
+    EXPECT_THAT(ExportOriginal(*journal, report.source, sink), test::IsOkAndHolds(report.records));
+    EXPECT_EQ(exported, test::ReadLines(RecordedPath(file)));
+    EXPECT_GT(journal.ReadAll().digests, report.counts.operations);
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const ImportReport again,
+                                ImportFile(*journal, RecordedPath(file), {}));
+    EXPECT_EQ(again.events, 0u);
+  }
+}
+
 TEST(RecordedHolmesGpt, HasAnOperationForEachPrompt) {
   NIMBUS_SHARED_OR_SKIP(directory, "data/runs/holmesgpt-history");
   test::TestJournal journal;
