@@ -88,10 +88,14 @@ class Reader {
   }
 
   absl::Status TakeInit(const Json& init) {
-    for (const std::string_view key :
-         {"cwd", "model", "permissionMode", "claude_code_version", "output_style"}) {
+    const std::pair<std::string_view, std::string_view> kKept[] = {
+        {"cwd", "cwd"},
+        {"model", "model"},
+        {"claude_code_version", "version"},
+        {"permissionMode", "permissionMode"}};
+    for (const auto& [key, name] : kKept) {
       const Json* value = init.Find(key);
-      if (value != nullptr && context_.Find(key) == nullptr) context_.Set(key, *value);
+      if (value != nullptr && context_.Find(name) == nullptr) context_.Set(name, *value);
     }
     // Streamed prompts have an init each; it may come after the prompt.
     if (main_.has_value() && !turns_[*main_].ended && turns_[*main_].operation.steps.size() < 2)

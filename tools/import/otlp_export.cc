@@ -78,7 +78,8 @@ Json NewSpan(const std::string& trace, const std::string& id, const std::string&
   return span;
 }
 
-// An instrumentation leaves the status of what went well unset.
+// An instrumentation leaves the status of what went well unset. Errors of tools
+// are their output, as a rule: content.
 void SetStatus(Lifecycle status, const std::string& error, Json* span, Attributes* attributes) {
   if (status != Lifecycle::kFailed && status != Lifecycle::kCancelled) {
     span->Set("status", Json::MakeObject());
@@ -162,7 +163,7 @@ class OperationWriter {
       AddMessage("gen_ai.input.messages", "user", operation_.input, &attributes);
       AddMessage("gen_ai.output.messages", "assistant", operation_.output, &attributes);
     }
-    SetStatus(operation_.status, operation_.error, &span, &attributes);
+    SetStatus(operation_.status, options_.content ? operation_.error : "", &span, &attributes);
     span.Set("attributes", attributes.Take());
     if (!events_.empty()) span.Set("events", Json::MakeArray(std::move(events_)));
     return span;
@@ -211,7 +212,7 @@ class OperationWriter {
         attributes.JsonText("gen_ai.input.messages", Json::MakeArray(std::exchange(heard_, {})));
       attributes.JsonText("gen_ai.output.messages", AnswerOf(output, index));
     }
-    SetStatus(step.status, step.error, &span, &attributes);
+    SetStatus(step.status, options_.content ? step.error : "", &span, &attributes);
     span.Set("attributes", attributes.Take());
     spans_.push_back(std::move(span));
   }
@@ -255,7 +256,7 @@ class OperationWriter {
                                                {"id", Json::String(CallIdOf(step))},
                                                {"response", Json::String(ResultText(step))}})}));
     }
-    SetStatus(step.status, step.error, &span, &attributes);
+    SetStatus(step.status, options_.content ? step.error : "", &span, &attributes);
     span.Set("attributes", attributes.Take());
     spans_.push_back(std::move(span));
   }

@@ -15,7 +15,7 @@
 namespace nimbus::tools::import {
 
 struct OtlpOptions {
-  bool content = false;  // messages, arguments and results of tools
+  bool content = false;  // messages, arguments and results of tools, texts of errors
 };
 
 // `session` as ReadJournaledSession gives it. One {"resourceSpans":[…]}.

@@ -64,6 +64,34 @@ absl::StatusOr<int> List(const cli::CommandLine& line, const journal::Journal& j
   return cli::kHolds;
 }
 
+// The session of an operation; nil when there is no such one.
+absl::StatusOr<schema::Uuid> SessionOf(const journal::Journal& journal,
+                                       const schema::Uuid& operation) {
+  NIMBUS_ASSIGN_OR_RETURN(const auto entity, journal.FindEntity(EntityKind::operation, operation));
+  return entity.has_value() ? entity->parent : schema::Uuid();
+}
+
+// The sources that tell of an operation: those with records about it or, as one
+// record may be about several, about others of its session.
+absl::StatusOr<std::vector<schema::Uuid>> SourcesOf(const journal::Journal& journal,
+                                                    const schema::Uuid& operation) {
+  NIMBUS_ASSIGN_OR_RETURN(const std::vector<import::SourceInfo> sources,
+                          import::ListSources(journal));
+  NIMBUS_ASSIGN_OR_RETURN(const schema::Uuid session, SessionOf(journal, operation));
+  std::vector<schema::Uuid> about, beside;
+  for (const import::SourceInfo& info : sources) {
+    bool same = false, sibling = false;
+    for (const schema::Uuid& other : info.operations) {
+      NIMBUS_ASSIGN_OR_RETURN(const schema::Uuid parent, SessionOf(journal, other));
+      same = same || other == operation;
+      sibling = sibling || parent == session;
+    }
+    if (same) about.push_back(info.id);
+    if (sibling) beside.push_back(info.id);
+  }
+  return about.empty() ? beside : about;
+}
+
 // A source by its own id, or by that of an operation it tells of.
 absl::StatusOr<schema::Uuid> SelectSource(const journal::Journal& journal, const std::string& id) {
   absl::StatusOr<schema::Uuid> source = cli::SelectEntity(journal, EntityKind::source, id);
@@ -74,25 +102,15 @@ absl::StatusOr<schema::Uuid> SelectSource(const journal::Journal& journal, const
     return Error(Code::kNotFound, "no source and no operation '{}'; see 'nimbus export --list'",
                  id);
   }
-  NIMBUS_ASSIGN_OR_RETURN(const std::vector<import::SourceInfo> sources,
-                          import::ListSources(journal));
-  std::string candidates;
-  for (const import::SourceInfo& info : sources) {
-    if (std::find(info.operations.begin(), info.operations.end(), *operation) ==
-        info.operations.end()) {
-      continue;
-    }
-    source = info.id;
-    candidates += "\n  " + info.id.ToString();
-  }
-  if (candidates.empty()) {
+  NIMBUS_ASSIGN_OR_RETURN(const std::vector<schema::Uuid> sources, SourcesOf(journal, *operation));
+  if (sources.empty()) {
     return Error(Code::kNotFound, "operation {} was not imported", operation->ToString());
   }
-  if (candidates.find('\n', 1) != std::string::npos) {
-    return Error(Code::kNotFound, "several sources tell of operation {}:{}", operation->ToString(),
-                 candidates);
-  }
-  return source;
+  if (sources.size() == 1) return sources.front();
+  std::string candidates;
+  for (const schema::Uuid& candidate : sources) candidates += "\n  " + candidate.ToString();
+  return Error(Code::kNotFound, "several sources tell of operation {}:{}", operation->ToString(),
+               candidates);
 }
 
 absl::Status WriteRecords(const journal::Journal& journal, const schema::Uuid& source,

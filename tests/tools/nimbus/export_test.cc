@@ -64,6 +64,17 @@ TEST_F(ExportCommandTest, WritesOtlpWithContentOnlyWhenAsked) {
   EXPECT_EQ(report.array()[0].Find("llm_calls")->AsInt(), 3);
 }
 
+TEST_F(ExportCommandTest, FindsTheDocumentThatTellsOfSeveralOperations) {
+  const std::string text =
+      R"([{"role":"user","content":"a","token_count":1},{"role":"assistant","content":"b",)"
+      R"("token_count":1},{"role":"user","content":"c","token_count":1}])";
+  File("chat.json", text);
+  ASSERT_EQ(Nimbus({"import", "chat.json"}).exit_code, 0);
+  EXPECT_EQ(Nimbus({"export", "@"}).out, text + "\n");
+  EXPECT_EQ(Nimbus({"export", "@-"}).out, text + "\n");
+  EXPECT_EQ(Nimbus({"export", "@--"}).out, SessionLines(0, 6));
+}
+
 TEST_F(ExportCommandTest, RefusesWhatItCanNotWrite) {
   EXPECT_EQ(Nimbus({"export", "@", "--format", "xml"}).exit_code, 64);
   EXPECT_EQ(Nimbus({"export", "@", "--content"}).exit_code, 64);
