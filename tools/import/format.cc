@@ -15,6 +15,18 @@ constexpr std::array kFormats = {
     Format{"swe-agent", "SWE-agent trajectory", Source::Shape::kDocument, IsSweAgent, ReadSweAgent},
     Format{"mini-swe-agent", "mini-swe-agent trajectory", Source::Shape::kDocument, IsMiniSweAgent,
            ReadMiniSweAgent},
+    Format{"claude-code-stream", "Claude Code's stream-json output", Source::Shape::kLines,
+           IsClaudeStream, ReadClaudeStream},
+    Format{"otlp-json", "OTLP/JSON traces", Source::Shape::kLines, IsOtlp, ReadOtlp},
+    Format{"jaeger-json", "Jaeger traces", Source::Shape::kLines, IsJaeger, ReadJaeger},
+    Format{"span-list", "list of OpenTelemetry spans", Source::Shape::kLines, IsSpanList,
+           ReadSpanList},
+    Format{"atif", "ATIF trajectory", Source::Shape::kDocument, IsAtif, ReadAtif},
+    Format{"holmesgpt", "HolmesGPT conversation", Source::Shape::kDocument, IsHolmesGpt,
+           ReadHolmesGpt},
+    Format{"sregym-stratus", "SREGym Stratus trajectory", Source::Shape::kLines, IsStratus,
+           ReadStratus},
+    Format{"aiopslab", "AIOpsLab session", Source::Shape::kDocument, IsAiOpsLab, ReadAiOpsLab},
 };
 
 }  // namespace

@@ -52,5 +52,21 @@ bool IsSweAgent(const Source& source);
 absl::StatusOr<Run> ReadSweAgent(const Source& source);
 bool IsMiniSweAgent(const Source& source);
 absl::StatusOr<Run> ReadMiniSweAgent(const Source& source);
+bool IsClaudeStream(const Source& source);
+absl::StatusOr<Run> ReadClaudeStream(const Source& source);
+bool IsOtlp(const Source& source);
+absl::StatusOr<Run> ReadOtlp(const Source& source);
+bool IsJaeger(const Source& source);
+absl::StatusOr<Run> ReadJaeger(const Source& source);
+bool IsSpanList(const Source& source);
+absl::StatusOr<Run> ReadSpanList(const Source& source);
+bool IsAtif(const Source& source);
+absl::StatusOr<Run> ReadAtif(const Source& source);
+bool IsHolmesGpt(const Source& source);
+absl::StatusOr<Run> ReadHolmesGpt(const Source& source);
+bool IsStratus(const Source& source);
+absl::StatusOr<Run> ReadStratus(const Source& source);
+bool IsAiOpsLab(const Source& source);
+absl::StatusOr<Run> ReadAiOpsLab(const Source& source);
 
 }  // namespace nimbus::tools::import

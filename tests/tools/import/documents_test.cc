@@ -33,6 +33,7 @@ constexpr Reader kReaders[] = {
     {"sregym-trace", IsSregymTrace, ReadSregymTrace},
     {"swe-agent-traj", IsSweAgent, ReadSweAgent},
     {"mini-swe-agent", IsMiniSweAgent, ReadMiniSweAgent},
+    {"atif", IsAtif, ReadAtif},
 };
 
 using Facts = std::map<std::string, std::string>;  // column -> value, empty when not counted

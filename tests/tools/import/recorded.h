@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <sstream>
@@ -50,6 +52,19 @@ inline std::map<std::string, Facts> ReadFacts(const std::vector<std::string>& pr
 inline std::vector<std::string> RecordedNames(const std::vector<std::string>& prefixes) {
   std::vector<std::string> names;
   for (const auto& [file, facts] : ReadFacts(prefixes)) names.push_back(file);
+  return names;
+}
+
+// The files in these directories, whether FACTS.tsv tells of them or not.
+inline std::vector<std::string> RecordedFiles(const std::vector<std::string>& directories) {
+  std::vector<std::string> names;
+  const auto runs = FindShared("data/runs");
+  if (!runs) return names;
+  for (const std::string& directory : directories) {
+    for (const auto& entry : std::filesystem::directory_iterator(*runs / directory))
+      names.push_back(directory + "/" + entry.path().filename().string());
+  }
+  std::sort(names.begin(), names.end());
   return names;
 }
 

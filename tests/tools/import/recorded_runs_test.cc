@@ -121,8 +121,9 @@ TEST_P(RecordedLines, GrowToTheSameContent) {
 class RecordedDocuments : public ::testing::TestWithParam<std::string> {};
 
 INSTANTIATE_TEST_SUITE_P(All, RecordedDocuments,
-                         ::testing::ValuesIn(test::RecordedNames(
-                             {"sregym-trace/", "swe-agent-traj/", "mini-swe-agent/"})),
+                         ::testing::ValuesIn(test::RecordedFiles(
+                             {"sregym-trace", "swe-agent-traj", "mini-swe-agent", "otel-genai",
+                              "atif", "holmesgpt-history", "aiopslab-session"})),
                          test::FileTestName);
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(RecordedDocuments);
 
@@ -141,7 +142,7 @@ TEST_P(RecordedDocuments, ComeBackByteForByteAndOnlyOnce) {
   EXPECT_EQ(exported, original);
   const Content content = journal.ReadAll();
   EXPECT_EQ(content.operations.size(), report.counts.operations);
-  EXPECT_GT(content.digests, 0u);
+  EXPECT_GE(content.digests, report.counts.operations);
   NIMBUS_ASSERT_OK_AND_ASSIGN(const ImportReport again, ImportFile(*journal, path, {}));
   EXPECT_EQ(again.events, 0u);
 }
