@@ -12,6 +12,7 @@
 #include "nimbus/schema/status.h"
 #include "tools/cli/select.h"
 #include "tools/cli/show.h"
+#include "tools/import/archive.h"
 #include "tools/nimbus/commands.h"
 
 namespace nimbus::tools {
@@ -93,7 +94,8 @@ absl::Status WriteRecords(const journal::Journal& journal, const schema::Uuid& s
                           std::ostream* out, const std::string& name) {
   const auto write = [&](uint64_t, std::string_view text) -> absl::Status {
     if (cli::Interrupted()) return cli::InterruptedError();
-    *out << text << '\n';
+    *out << text;
+    if (!import::IsArchive(text)) *out << '\n';
     if (!*out) return Error(Code::kUnavailable, "{}: write failed", name);
     return absl::OkStatus();
   };
