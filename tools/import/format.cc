@@ -10,6 +10,8 @@ constexpr std::array kFormats = {
            ReadClaudeCode},
     Format{"codex-rollout", "Codex rollout JSONL", Source::Shape::kLines, IsCodexRollout,
            ReadCodexRollout},
+    Format{"inspect", "Inspect log (.json or .eval)", Source::Shape::kDocument, IsInspectLog,
+           ReadInspectLog},
     Format{"sregym-trace", "SREGym trace", Source::Shape::kDocument, IsSregymTrace,
            ReadSregymTrace},
     Format{"swe-agent", "SWE-agent trajectory", Source::Shape::kDocument, IsSweAgent, ReadSweAgent},

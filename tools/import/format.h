@@ -46,6 +46,8 @@ bool IsClaudeCode(const Source& source);
 absl::StatusOr<Run> ReadClaudeCode(const Source& source);
 bool IsCodexRollout(const Source& source);
 absl::StatusOr<Run> ReadCodexRollout(const Source& source);
+bool IsInspectLog(const Source& source);
+absl::StatusOr<Run> ReadInspectLog(const Source& source);
 bool IsSregymTrace(const Source& source);
 absl::StatusOr<Run> ReadSregymTrace(const Source& source);
 bool IsSweAgent(const Source& source);
