@@ -12,6 +12,8 @@ constexpr std::array kFormats = {
            ReadCodexRollout},
     Format{"inspect", "Inspect log (.json or .eval)", Source::Shape::kDocument, IsInspectLog,
            ReadInspectLog},
+    Format{"temporal-history", "Temporal workflow history", Source::Shape::kDocument,
+           IsTemporalHistory, ReadTemporalHistory},
     Format{"sregym-trace", "SREGym trace", Source::Shape::kDocument, IsSregymTrace,
            ReadSregymTrace},
     Format{"swe-agent", "SWE-agent trajectory", Source::Shape::kDocument, IsSweAgent, ReadSweAgent},

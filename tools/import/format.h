@@ -48,6 +48,8 @@ bool IsCodexRollout(const Source& source);
 absl::StatusOr<Run> ReadCodexRollout(const Source& source);
 bool IsInspectLog(const Source& source);
 absl::StatusOr<Run> ReadInspectLog(const Source& source);
+bool IsTemporalHistory(const Source& source);
+absl::StatusOr<Run> ReadTemporalHistory(const Source& source);
 bool IsSregymTrace(const Source& source);
 absl::StatusOr<Run> ReadSregymTrace(const Source& source);
 bool IsSweAgent(const Source& source);
