@@ -18,6 +18,8 @@ constexpr std::array kFormats = {
            ReadOpenHandsEvents},
     Format{"openhands-output", "OpenHands output JSONL", Source::Shape::kLines, IsOpenHandsOutput,
            ReadOpenHandsOutput},
+    Format{"gemini-cli", "Gemini CLI session", Source::Shape::kDocument, IsGeminiCli,
+           ReadGeminiCli},
     Format{"sregym-trace", "SREGym trace", Source::Shape::kDocument, IsSregymTrace,
            ReadSregymTrace},
     Format{"swe-agent", "SWE-agent trajectory", Source::Shape::kDocument, IsSweAgent, ReadSweAgent},

@@ -54,6 +54,8 @@ bool IsOpenHandsEvents(const Source& source);
 absl::StatusOr<Run> ReadOpenHandsEvents(const Source& source);
 bool IsOpenHandsOutput(const Source& source);
 absl::StatusOr<Run> ReadOpenHandsOutput(const Source& source);
+bool IsGeminiCli(const Source& source);
+absl::StatusOr<Run> ReadGeminiCli(const Source& source);
 bool IsSregymTrace(const Source& source);
 absl::StatusOr<Run> ReadSregymTrace(const Source& source);
 bool IsSweAgent(const Source& source);
