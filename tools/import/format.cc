@@ -20,6 +20,7 @@ constexpr std::array kFormats = {
            ReadOpenHandsOutput},
     Format{"gemini-cli", "Gemini CLI session", Source::Shape::kDocument, IsGeminiCli,
            ReadGeminiCli},
+    Format{"tau-bench", "tau-bench results", Source::Shape::kDocument, IsTauBench, ReadTauBench},
     Format{"sregym-trace", "SREGym trace", Source::Shape::kDocument, IsSregymTrace,
            ReadSregymTrace},
     Format{"swe-agent", "SWE-agent trajectory", Source::Shape::kDocument, IsSweAgent, ReadSweAgent},

@@ -56,6 +56,8 @@ bool IsOpenHandsOutput(const Source& source);
 absl::StatusOr<Run> ReadOpenHandsOutput(const Source& source);
 bool IsGeminiCli(const Source& source);
 absl::StatusOr<Run> ReadGeminiCli(const Source& source);
+bool IsTauBench(const Source& source);
+absl::StatusOr<Run> ReadTauBench(const Source& source);
 bool IsSregymTrace(const Source& source);
 absl::StatusOr<Run> ReadSregymTrace(const Source& source);
 bool IsSweAgent(const Source& source);
