@@ -6,9 +6,11 @@
 #include <utility>
 
 #include "nimbus/schema/check.h"
+#include "nimbus/schema/clock.h"
 #include "nimbus/schema/digest.h"
 #include "nimbus/schema/event.h"
 #include "nimbus/schema/status.h"
+#include "tools/import/text.h"
 
 namespace nimbus::tools::import {
 namespace {
@@ -177,6 +179,17 @@ absl::StatusOr<std::optional<int64_t>> Fields::Time(std::string_view key) const 
   if (!micros.has_value()) {
     return Error(absl::StatusCode::kInvalidArgument, "{}: {} seconds are out of range", PathOf(key),
                  member->number());
+  }
+  return micros;
+}
+
+absl::StatusOr<std::optional<int64_t>> Fields::UtcText(std::string_view key) const {
+  NIMBUS_ASSIGN_OR_RETURN(const std::string_view text, Text(key));
+  if (text.empty()) return std::nullopt;
+  const std::optional<int64_t> micros = schema::ParseUtc(text);
+  if (!micros.has_value()) {
+    return Error(absl::StatusCode::kInvalidArgument, "{}: '{}' is no time", PathOf(key),
+                 Headline(text, 40));
   }
   return micros;
 }

@@ -65,6 +65,8 @@ class Fields {
   absl::StatusOr<std::optional<uint64_t>> Count(std::string_view key) const;
   // Seconds since 1970 as microseconds, truncated as schema::ParseUtc does.
   absl::StatusOr<std::optional<int64_t>> Time(std::string_view key) const;
+  // A text that schema::ParseUtc reads, in microseconds; without a zone it is UTC.
+  absl::StatusOr<std::optional<int64_t>> UtcText(std::string_view key) const;
   // Seconds of 0 or more, in microseconds.
   absl::StatusOr<std::optional<int64_t>> Duration(std::string_view key) const;
   // US dollars of 0 or more, in picodollars (1e-12), the finest that 64 bits

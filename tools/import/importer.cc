@@ -75,7 +75,7 @@ class Import {
         journal_(journal),
         appender_(journal, options.stop),
         script_(MakeScript(run)),
-        gaps_(GapsOf(source)) {}
+        gaps_(GapsOf(source, run)) {}
 
   absl::Status Go(const std::string& key, ImportReport* report);
 
@@ -266,8 +266,9 @@ absl::Status Import::StartOperation(const Item& item, Progress* progress) {
   }
   if (stored.state) return absl::OkStatus();
   Start();
-  NIMBUS_ASSIGN_OR_RETURN(stored.state,
-                          replay::State::Make(Json::MakeObject({{"messages", Json::MakeArray()}})));
+  Json initial = operation.state.IsNull() ? Json::MakeObject({{"messages", Json::MakeArray()}})
+                                          : operation.state;
+  NIMBUS_ASSIGN_OR_RETURN(stored.state, replay::State::Make(std::move(initial)));
   Event event = MakeEvent(EntityKind::operation, progress->id, schema::fb::OperationStartedT{});
   event.occurred_at_us = operation.created_at_us;
   event.body.state = stored.state->Text();
@@ -325,7 +326,9 @@ absl::Status Import::EndStep(const Item& item, Progress* progress) {
   event.body.output = step.output;
   event.body.error = step.error;
   replay::StateChange change;
-  if (!step.messages.empty()) {
+  if (!step.patch.IsNull()) {
+    NIMBUS_ASSIGN_OR_RETURN(change, stored.state->Record(step.patch));
+  } else if (!step.messages.empty()) {
     NIMBUS_ASSIGN_OR_RETURN(change,
                             stored.state->Record(replay::AppendPatch("/messages", step.messages)));
   }
@@ -423,6 +426,7 @@ ImportReport Report(const Source& source, const Run& run) {
   report.counts = CountRun(run);
   report.records = source.records.size();
   for (const SkippedLine& line : source.skipped) report.gaps.push_back({line.line, line.reason});
+  report.notes = run.notes;
   for (const Session& session : run.sessions) {
     report.sessions.push_back(SessionId(run, session));
     for (const Operation& operation : session.operations)

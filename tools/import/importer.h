@@ -52,11 +52,12 @@ struct ImportReport {
   schema::Uuid source;
   std::vector<schema::Uuid> sessions;
   std::vector<schema::Uuid> operations;
-  Counts counts;                // of the whole file, new or not
-  uint64_t records = 0;         // of the file
-  uint64_t records_before = 0;  // of them, in the journal before
-  uint64_t events = 0;          // appended now
-  std::vector<Gap> gaps;        // lines left out
+  Counts counts;                   // of the whole file, new or not
+  uint64_t records = 0;            // of the file
+  uint64_t records_before = 0;     // of them, in the journal before
+  uint64_t events = 0;             // appended now
+  std::vector<Gap> gaps;           // lines left out
+  std::vector<std::string> notes;  // what else is odd about the file
 };
 
 // NotFound, PermissionDenied, Unavailable: the file. InvalidArgument: not

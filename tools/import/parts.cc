@@ -24,17 +24,20 @@ std::string Base64(std::string_view bytes) {
 
 }  // namespace
 
-// What was left out of the file, whole; empty when nothing was.
-std::string GapsOf(const Source& source) {
-  if (source.skipped.empty()) return {};
-  Json::Array gaps;
+std::string GapsOf(const Source& source, const Run& run) {
+  if (source.skipped.empty() && run.notes.empty()) return {};
+  Json gaps_and_notes = Json::MakeObject();
+  Json::Array gaps, notes;
   for (const SkippedLine& line : source.skipped) {
     gaps.push_back(Json::MakeObject({{"line", Json::Uint(line.line)},
                                      {"before_record", Json::Uint(line.before_record)},
                                      {"reason", Json::String(line.reason)},
                                      {"base64", Json::String(Base64(line.bytes))}}));
   }
-  return Json::MakeObject({{"skipped", Json::MakeArray(std::move(gaps))}}).Dump();
+  for (const std::string& note : run.notes) notes.push_back(Json::String(note));
+  if (!gaps.empty()) gaps_and_notes.Set("skipped", Json::MakeArray(std::move(gaps)));
+  if (!notes.empty()) gaps_and_notes.Set("notes", Json::MakeArray(std::move(notes)));
+  return gaps_and_notes.Dump();
 }
 
 // The operation whose records `record` is among, and where these end; without

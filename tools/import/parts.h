@@ -48,8 +48,8 @@ class PartCutter {
   size_t offset_;
 };
 
-// The lines that were left out of the source, with their bytes, as JSON; empty
-// when there are none.
-std::string GapsOf(const Source& source);
+// The lines that were left out of the source, with their bytes, and the run's
+// notes, as JSON; empty when there are neither.
+std::string GapsOf(const Source& source, const Run& run);
 
 }  // namespace nimbus::tools::import

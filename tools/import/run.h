@@ -41,6 +41,10 @@ struct Step {
   // What this step adds to the conversation (the state's /messages) when it
   // ends, in order. Of a step that is still running, nothing yet.
   std::vector<schema::Json> messages;
+  // Instead of messages, for a source that tells how the whole state changes: the
+  // JSON Patch (RFC 6902) from the state before the step to the one after it; an
+  // array, and null for none. The reader has applied it.
+  schema::Json patch;
   // Source records that made the step known and that gave its outcome. Steps
   // are journaled in the order of these, so that of two tools called at once
   // the one that answered first comes first into the conversation. A document
@@ -64,6 +68,9 @@ struct Operation {
   std::optional<int64_t> ended_at_us;
   std::optional<uint64_t> duration_ms;
   Usage usage;
+  // The state before the first step, where the source tells it; null: a
+  // conversation without messages. The same in every snapshot of the source.
+  schema::Json state;
   std::vector<Step> steps;  // in the order of their numbers, which is that of the file
   // Source records [first_record, end_record) tell of this operation. They
   // ascend and do not overlap, but an operation inside another's records has
@@ -93,6 +100,9 @@ struct Run {
   // recording, different for any two others.
   std::string key;
   std::vector<Session> sessions;
+  // What is odd about the source, though it can be imported: told to whoever
+  // imports it, and kept with the source.
+  std::vector<std::string> notes;
 };
 
 }  // namespace nimbus::tools::import

@@ -20,7 +20,6 @@ using schema::fb::StepType;
 // may hold, and its conversation below what a state may, so that no import fails
 // half-way.
 constexpr size_t kTextBytesMax = 24u << 20;
-constexpr size_t kConversationBytesMax = 48u << 20;
 
 std::string Scope(std::string_view what, const Run& run) {
   return fmt::format("nimbus:{}:{}", what, run.format);
@@ -52,6 +51,7 @@ absl::Status CheckBytes(const std::string& where, size_t bytes, size_t bytes_max
 size_t MessageBytes(const Step& step) {
   size_t bytes = 0;
   for (const schema::Json& message : step.messages) bytes += message.Dump().size();
+  if (!step.patch.IsNull()) bytes += step.patch.Dump().size();
   return bytes;
 }
 
@@ -74,14 +74,16 @@ absl::Status ValidateOperation(const Operation& operation, const std::string& wh
                                     operation.input.size() + operation.output.size() +
                                         operation.plan.size() + operation.error.size(),
                                     kTextBytesMax));
-  size_t conversation = 0;
+  size_t conversation = operation.state.IsNull() ? 0 : operation.state.Dump().size();
+  NIMBUS_RETURN_IF_ERROR(CheckBytes(where + ", state", conversation, kStateBytesMax));
   std::set<std::pair<StepType, std::string_view>> ids;
   for (const Step& step : operation.steps) {
     const size_t messages = MessageBytes(step);
-    NIMBUS_RETURN_IF_ERROR(CheckBytes(where + ", messages of a step", messages, kTextBytesMax));
-    conversation += messages;
     NIMBUS_RETURN_IF_ERROR(
-        CheckBytes(where + ", conversation", conversation, kConversationBytesMax));
+        CheckBytes(where + ", messages or patch of a step", messages, kTextBytesMax));
+    // What patches make of the state, their reader has seen.
+    conversation += step.patch.IsNull() ? messages : 0;
+    NIMBUS_RETURN_IF_ERROR(CheckBytes(where + ", conversation", conversation, kStateBytesMax));
     const std::string what = fmt::format("{}, step '{}'", where, step.source_id);
     if (!ids.emplace(step.type, step.source_id).second)
       return Error(absl::StatusCode::kInvalidArgument, "{}: occurs twice", what);

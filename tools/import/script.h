@@ -25,6 +25,9 @@ struct Item {
 
 std::vector<Item> MakeScript(const Run& run);
 
+// Of a state, and of the messages that an operation adds to its own.
+inline constexpr size_t kStateBytesMax = 48u << 20;
+
 // What the journal would refuse, found before anything is appended:
 // InvalidArgument names the operation or step.
 absl::Status ValidateRun(const Run& run, uint64_t records);

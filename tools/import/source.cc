@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zstd.h>
 
 #include <algorithm>
 #include <array>
@@ -13,6 +12,9 @@
 #include <utility>
 
 #include "nimbus/schema/status.h"
+#include "tools/import/archive.h"
+#include "tools/import/compression.h"
+#include "tools/import/text.h"
 
 namespace nimbus::tools::import {
 namespace {
@@ -22,7 +24,6 @@ using schema::Error;
 using schema::Json;
 
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-constexpr std::string_view kZstdMagic = "\x28\xB5\x2F\xFD";
 constexpr size_t kReadBytes = 1 << 20;
 
 class FileDescriptor {
@@ -41,10 +42,6 @@ class FileDescriptor {
 
 absl::Status FileError(int error, const std::string& path) {
   return absl::ErrnoToStatus(error, path);
-}
-
-absl::Status TooLarge(size_t bytes_max) {
-  return Error(StatusCode::kResourceExhausted, "larger than the limit of {} bytes", bytes_max);
 }
 
 // To the end, whatever the size was at first: the file may be growing, or a pipe.
@@ -67,28 +64,6 @@ absl::StatusOr<std::string> ReadWhole(const std::string& path, size_t bytes_max)
     if (count == 0) return bytes;
     bytes.append(buffer.data(), static_cast<size_t>(count));
     if (bytes.size() > bytes_max) return schema::Annotate(TooLarge(bytes_max), path);
-  }
-}
-
-absl::StatusOr<std::string> Decompress(std::string_view compressed, size_t bytes_max) {
-  const std::unique_ptr<ZSTD_DStream, size_t (*)(ZSTD_DStream*)> stream(ZSTD_createDStream(),
-                                                                        ZSTD_freeDStream);
-  if (stream == nullptr) return Error(StatusCode::kResourceExhausted, "no memory for zstd");
-  std::vector<char> buffer(ZSTD_DStreamOutSize());
-  ZSTD_inBuffer in{compressed.data(), compressed.size(), 0};
-  std::string out;
-  for (size_t left = 1;;) {
-    ZSTD_outBuffer chunk{buffer.data(), buffer.size(), 0};
-    const size_t consumed = in.pos;
-    left = ZSTD_decompressStream(stream.get(), &chunk, &in);
-    if (ZSTD_isError(left))
-      return Error(StatusCode::kInvalidArgument, "zstd: {} near byte {}", ZSTD_getErrorName(left),
-                   in.pos);
-    out.append(buffer.data(), chunk.pos);
-    if (out.size() > bytes_max) return TooLarge(bytes_max);
-    if (left == 0 && in.pos == in.size) return out;
-    if (in.pos == consumed && chunk.pos == 0)
-      return Error(StatusCode::kInvalidArgument, "zstd: the file ends inside a frame");
   }
 }
 
@@ -150,6 +125,26 @@ absl::Status ReadLines(const std::vector<Line>& lines, const SourceOptions& opti
   return absl::OkStatus();
 }
 
+// An archive is one record, whose value has the JSON members by their names.
+absl::Status ReadMembers(const SourceOptions& options, Source* source) {
+  const ArchiveLimits limits{.members_max = options.archive_members_max,
+                             .member_bytes_max = options.json.bytes_max,
+                             .total_bytes_max = options.bytes_max};
+  NIMBUS_ASSIGN_OR_RETURN(Archive archive, Archive::Open(*source->bytes, limits));
+  Json::Object members;
+  while (std::optional<std::string> name = archive.NextName()) {
+    if (!name->ends_with(".json")) continue;
+    NIMBUS_ASSIGN_OR_RETURN(const std::string text, archive.Read());
+    absl::StatusOr<Json> value = Json::Parse(text, options.json);
+    if (!value.ok()) return schema::Annotate(value.status(), ToolName(*name));
+    members.emplace_back(*std::move(name), *std::move(value));
+  }
+  source->shape = Source::Shape::kDocument;
+  source->archive = true;
+  source->records.push_back({*source->bytes, 1, Json::MakeObject(std::move(members))});
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<Source> ParseSource(std::string name, std::string bytes,
@@ -158,12 +153,16 @@ absl::StatusOr<Source> ParseSource(std::string name, std::string bytes,
   source.name = std::move(name);
   source.file_bytes = bytes.size();
   source.file_digest = schema::Blake2b256(bytes);
-  if (bytes.starts_with(kZstdMagic)) {
-    absl::StatusOr<std::string> plain = Decompress(bytes, options.bytes_max);
+  if (IsZstd(bytes)) {
+    absl::StatusOr<std::string> plain = DecompressZstd(bytes, options.bytes_max);
     if (!plain.ok()) return plain.status();
     bytes = *std::move(plain);
   }
   source.bytes = std::make_unique<const std::string>(std::move(bytes));
+  if (IsArchive(*source.bytes)) {
+    NIMBUS_RETURN_IF_ERROR(ReadMembers(options, &source));
+    return source;
+  }
 
   std::string_view text = *source.bytes;
   if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());

@@ -1,4 +1,5 @@
-// A source file as its records: the lines of a JSONL file, or one JSON document.
+// A source file as its records: the lines of a JSONL file, one JSON document, or a
+// zip archive of documents.
 //
 //   NIMBUS_ASSIGN_OR_RETURN(const Source source, ReadSource(path, {}));
 //   for (const SourceRecord& record : source.records) Use(record.value);
@@ -42,6 +43,9 @@ struct Source {
   uint64_t file_bytes = 0;                   // as on disk
   schema::Digest file_digest{};              // of the bytes on disk
   Shape shape = Shape::kLines;               // a single line may be either
+  // One record: the archive's own bytes, and as value an object of its members
+  // that are JSON by name ("*.json"), in the order of its directory.
+  bool archive = false;
   std::vector<SourceRecord> records;
   std::vector<SkippedLine> skipped;
 };
@@ -49,7 +53,8 @@ struct Source {
 struct SourceOptions {
   size_t bytes_max = size_t{1} << 30;  // of the file, and of what it decompresses to
   bool keep_going = false;             // pass over lines that are no JSON
-  // Of each record. What is made of one is nested a little deeper.
+  size_t archive_members_max = 100'000;
+  // Of each record and archive member. What is made of one is nested a little deeper.
   schema::JsonLimits json{.depth_max = 500};
 };
 
@@ -57,8 +62,10 @@ struct SourceOptions {
 // decompressed. Blank lines and a UTF-8 byte order mark are no part of any
 // record. NotFound, PermissionDenied, Unavailable: the file system's answer.
 // InvalidArgument: a directory, an empty file, a line or document that is no
-// JSON (the message names the line). ResourceExhausted: over bytes_max. Every
-// message begins with the path.
+// JSON (the message names the line), an archive that is cut off, damaged or has
+// two members of one name, or a member that is no JSON (the message names it).
+// ResourceExhausted: over bytes_max or archive_members_max. Every message begins
+// with the path.
 absl::StatusOr<Source> ReadSource(const std::string& path, const SourceOptions& options);
 
 // The same from text already in memory; its messages leave the name to the caller.

@@ -14,6 +14,7 @@
 #include "nimbus/schema/status.h"
 #include "tools/cli/select.h"
 #include "tools/cli/show.h"
+#include "tools/import/archive.h"
 #include "tools/import/atif.h"
 #include "tools/import/journaled.h"
 #include "tools/import/otlp_export.h"
@@ -117,7 +118,8 @@ absl::Status WriteRecords(const journal::Journal& journal, const schema::Uuid& s
                           std::ostream* out, const std::string& name) {
   const auto write = [&](uint64_t, std::string_view text) -> absl::Status {
     if (cli::Interrupted()) return cli::InterruptedError();
-    *out << text << '\n';
+    *out << text;
+    if (!import::IsArchive(text)) *out << '\n';
     if (!*out) return Error(Code::kUnavailable, "{}: write failed", name);
     return absl::OkStatus();
   };

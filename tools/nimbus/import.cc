@@ -42,6 +42,8 @@ Json ReportJson(const std::string& file, const import::ImportReport& report) {
     gaps.push_back(
         Json::MakeObject({{"line", Json::Uint(gap.line)}, {"reason", Json::String(gap.reason)}}));
   }
+  Json::Array notes;
+  for (const std::string& note : report.notes) notes.push_back(Json::String(note));
   return Json::MakeObject({{"file", Json::String(file)},
                            {"format", Json::String(report.format)},
                            {"source", Json::String(report.source.ToString())},
@@ -62,7 +64,8 @@ Json ReportJson(const std::string& file, const import::ImportReport& report) {
                            {"records", Json::Uint(report.records)},
                            {"records_before", Json::Uint(report.records_before)},
                            {"events", Json::Uint(report.events)},
-                           {"gaps", Json::MakeArray(std::move(gaps))}});
+                           {"gaps", Json::MakeArray(std::move(gaps))},
+                           {"notes", Json::MakeArray(std::move(notes))}});
 }
 
 std::string ShowCost(const std::optional<int64_t>& microdollars) {
@@ -82,6 +85,9 @@ void PrintReport(const std::string& file, const import::ImportReport& report) {
     cli::Print("  {} line {}: {}\n", cli::Paint(cli::Style::kWarn, "left out", std::cout), gap.line,
                gap.reason);
   }
+  for (const std::string& note : report.notes)
+    cli::Print("  {} {}\n", cli::Paint(cli::Style::kWarn, "note:", std::cout),
+               cli::OneLine(note, note.size()));
 }
 
 // Imports one file after the other. A file that can't be imported is reported

@@ -47,6 +47,22 @@ TEST(ValidateRunTest, TakesTheTextsOfAStepUpToTheirLimit) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("step '0'")));
 }
 
+TEST(ValidateRunTest, TakesAStateAndPatchesUpToTheirLimits) {
+  import::Run run = RunOf(1, 1);
+  Operation& operation = run.sessions[0].operations[0];
+  operation.steps[0].messages.clear();
+  operation.state = Json::String(std::string(kStateBytesMax - 2, 's'));
+  operation.steps[0].patch = Json::String(std::string(24 * kMebibyte - 2, 'p'));
+  EXPECT_THAT(ValidateRun(run, 1), IsOk());
+  operation.steps[0].patch = Json::String(std::string(24 * kMebibyte - 1, 'p'));
+  EXPECT_THAT(ValidateRun(run, 1),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("patch of a step")));
+  operation.steps[0].patch = Json();
+  operation.state = Json::String(std::string(kStateBytesMax - 1, 's'));
+  EXPECT_THAT(ValidateRun(run, 1),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("state")));
+}
+
 TEST(ValidateRunTest, RefusesAStepOrOperationThatOccursTwice) {
   import::Run run = RunOf(2, 1);
   run.sessions[0].operations[0].steps[1].source_id = "0";

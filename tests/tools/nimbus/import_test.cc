@@ -6,6 +6,7 @@
 #include <csignal>
 #include <random>
 
+#include "tools/import/zip_writer.h"
 #include "tools/nimbus/fixture.h"
 
 namespace nimbus::tools {
@@ -95,6 +96,44 @@ TEST_F(ImportCommandTest, ExportsTheBytesThatWereImported) {
   EXPECT_EQ(Nimbus({"export", "@-", "-o", "b"}).exit_code, 0);
   EXPECT_EQ(test::ReadFile(directory_ / "b"), text);
   EXPECT_EQ(Nimbus({"export", "@", "-o", "/dev/full"}).exit_code, 74);
+}
+
+// An Inspect log is a zip archive, and ends with no line end.
+std::string InspectArchive(std::string_view last_message) {
+  const std::string header =
+      R"({"version":2,"status":"success","eval":{"task":"t","eval_id":"E","model":"m"}})";
+  const std::string sample = fmt::format(
+      R"({{"id":1,"epoch":1,"messages":["{}"],"events":[{{"event":"sample_init",)"
+      R"("state":{{"messages":[]}}}},{{"event":"model","model":"m","output":{{}}}},)"
+      R"({{"event":"state","changes":[{{"op":"add","path":"/messages/0","value":"hi"}}]}}]}})",
+      last_message);
+  return test::WriteZip({{"samples/1_epoch_1.json", sample, test::ZipMember::Method::kZstd},
+                         {"header.json", header, test::ZipMember::Method::kDeflate}});
+}
+
+TEST_F(ImportCommandTest, ExportsAnArchiveAsTheFileItWas) {
+  const std::string bytes = InspectArchive("hi");
+  File("log.eval", bytes);
+  const schema::Json reports = Document(Nimbus({"import", "log.eval", "--json"}));
+  EXPECT_EQ(reports.array().at(0).StringOr("format"), "inspect");
+  EXPECT_EQ(*reports.array()[0].Find("notes"), schema::Json::MakeArray());
+  EXPECT_EQ(Nimbus({"export", "@"}).out, bytes);
+  EXPECT_EQ(Nimbus({"export", "@", "-o", "copy.eval"}).exit_code, 0);
+  EXPECT_EQ(test::ReadFile(directory_ / "copy.eval"), bytes);
+  const schema::Json state = Document(Replay({"state", "@", "--json"}));
+  EXPECT_THAT(state.Dump(), HasSubstr(R"({"messages":["hi"]})"));
+  EXPECT_EQ(Replay({"run", "@"}).exit_code, 0);
+  File("cut.eval", bytes.substr(0, bytes.size() - 9));
+  ExpectRefused("cut.eval", 65, "zip: ");
+}
+
+TEST_F(ImportCommandTest, SaysWhatIsOddAboutAFile) {
+  File("log.eval", InspectArchive("bye"));
+  const std::string note = "samples/1_epoch_1.json.messages/0: differs from the state";
+  EXPECT_THAT(Nimbus({"import", "log.eval"}).out, HasSubstr("note: " + note));
+  const schema::Json reports = Document(Nimbus({"import", "log.eval", "--json"}));
+  ASSERT_EQ(reports.array().at(0).Find("notes")->array().size(), 1u);
+  EXPECT_THAT(reports.array()[0].Find("notes")->array()[0].string(), HasSubstr(note));
 }
 
 TEST_F(ImportCommandTest, GoesOnOnceThereIsRoomOnTheDisk) {
