@@ -2,8 +2,6 @@
 // wakes when something does. Method and last results: README.md.
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -17,6 +15,7 @@
 #include "bench/child.h"
 #include "bench/program.h"
 #include "bench/run.h"
+#include "bench/wake.h"
 #include "nimbus/journal/journal.h"
 #include "nimbus/projections/database.h"
 #include "nimbus/schema/status.h"
@@ -31,17 +30,6 @@ using projections::Database;
 constexpr int64_t kWaitMs = 60'000;
 // Between two appends: not a multiple of any period that a follower may look at.
 constexpr int64_t kPauseUs = 3'700, kPauseStepUs = 130, kPauses = 40;
-
-int64_t NowNanos() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
-
-struct Wake {
-  uint64_t size = 0;
-  int64_t at_ns = 0;
-};
 
 // Waits again and again until the journal has `until` records.
 absl::StatusOr<std::vector<Wake>> Follow(const Journal& journal, uint64_t size, uint64_t until) {
@@ -63,41 +51,8 @@ absl::Status RunFollower(const std::string& store, uint64_t appends) {
   std::puts("ready");
   std::fflush(stdout);
   NIMBUS_ASSIGN_OR_RETURN(const std::vector<Wake> wakes, Follow(*journal, size, size + appends));
-  for (const Wake& wake : wakes) {
-    std::puts(fmt::format("{} {}", wake.size, wake.at_ns).c_str());
-  }
+  SayWakes(wakes);
   return absl::OkStatus();
-}
-
-absl::StatusOr<std::vector<Wake>> HearWakes(Child* child) {
-  std::vector<Wake> wakes;
-  for (;;) {
-    const absl::StatusOr<std::string> line = child->ReadLine();
-    if (absl::IsOutOfRange(line.status())) return wakes;
-    NIMBUS_RETURN_IF_ERROR(line.status());
-    Wake wake;
-    const char* const end = line->data() + line->size();
-    const auto size = std::from_chars(line->data(), end, wake.size);
-    const auto at = std::from_chars(std::min(size.ptr + 1, end), end, wake.at_ns);
-    if (at.ec != std::errc() || at.ptr != end) {
-      return schema::Error(absl::StatusCode::kInternal, "the child says '{}'", *line);
-    }
-    wakes.push_back(wake);
-  }
-}
-
-// Of each append, how long after its acknowledgement the follower knew of it. 0
-// when it knew before its caller did.
-absl::StatusOr<std::vector<double>> LatenciesMs(const std::vector<Wake>& acknowledged,
-                                                const std::vector<Wake>& wakes) {
-  std::vector<double> latencies;
-  auto wake = wakes.begin();
-  for (const Wake& append : acknowledged) {
-    while (wake != wakes.end() && wake->size < append.size) ++wake;
-    if (wake == wakes.end()) return absl::InternalError("the follower missed an append");
-    latencies.push_back(std::max(0.0, static_cast<double>(wake->at_ns - append.at_ns) / 1e6));
-  }
-  return latencies;
 }
 
 // Appends now and then; when each was acknowledged.

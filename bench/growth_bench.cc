@@ -3,11 +3,9 @@
 #include <fmt/format.h>
 
 #include <unistd.h>
-#include <charconv>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <utility>
@@ -36,20 +34,6 @@ struct Point {
   double memory_mb = 0;  // anonymous, at the point
   double bytes = 0;      // of data.mdb that are used, per event in the journal
 };
-
-// In MB. Pages of the memory map are the page cache's, and not in it.
-absl::StatusOr<double> AnonymousMemory() {
-  std::ifstream status("/proc/self/status");
-  constexpr std::string_view kKey = "RssAnon:";
-  for (std::string line; std::getline(status, line);) {
-    if (!line.starts_with(kKey)) continue;
-    const size_t digits = line.find_first_of("0123456789");
-    uint64_t kilobytes = 0;
-    std::from_chars(line.data() + digits, line.data() + line.size(), kilobytes);
-    return static_cast<double>(kilobytes) / 1e3;
-  }
-  return absl::NotFoundError("no RssAnon in /proc/self/status");
-}
 
 // Appends operations until the journal holds so many events.
 absl::StatusOr<Point> GrowTo(Journal* journal, Texts* texts, uint64_t events) {

@@ -10,8 +10,10 @@
 #include <algorithm>
 #include <barrier>
 #include <cerrno>
+#include <charconv>
 #include <chrono>
 #include <cstring>
+#include <fstream>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -232,6 +234,19 @@ double CpuMicros() {
     return static_cast<double>(time.tv_sec) * 1e6 + static_cast<double>(time.tv_usec);
   };
   return micros(usage.ru_utime) + micros(usage.ru_stime);
+}
+
+absl::StatusOr<double> AnonymousMemory() {
+  std::ifstream status("/proc/self/status");
+  constexpr std::string_view kKey = "RssAnon:";
+  for (std::string line; std::getline(status, line);) {
+    if (!line.starts_with(kKey)) continue;
+    const size_t digits = line.find_first_of("0123456789");
+    uint64_t kilobytes = 0;
+    std::from_chars(line.data() + digits, line.data() + line.size(), kilobytes);
+    return static_cast<double>(kilobytes) / 1e3;
+  }
+  return absl::NotFoundError("no RssAnon in /proc/self/status");
 }
 
 }  // namespace nimbus::bench

@@ -85,4 +85,7 @@ absl::Status CheckOnDisk(const std::filesystem::path& directory);
 // User and system, of all threads of this process.
 double CpuMicros();
 
+// Of this process, in MB. Pages of a memory map are the page cache's, and not in it.
+absl::StatusOr<double> AnonymousMemory();
+
 }  // namespace nimbus::bench

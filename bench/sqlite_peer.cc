@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "bench/peer.h"
+#include "bench/sqlite_statement.h"
 #include "nimbus/schema/events_generated.h"
 #include "nimbus/schema/status.h"
 #include "spec_sql.h"
@@ -19,72 +20,6 @@ namespace nimbus::bench {
 namespace {
 
 constexpr int kBusyTimeoutMs = 60'000;
-
-struct CloseConnection {
-  void operator()(sqlite3* connection) const { sqlite3_close_v2(connection); }
-};
-struct FinalizeStatement {
-  void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
-};
-
-absl::Status SqliteError(sqlite3* connection, std::string_view what) {
-  return schema::Error(absl::StatusCode::kInternal, "{}: {}", what, sqlite3_errmsg(connection));
-}
-
-// A prepared statement; values are bound in the order of its parameters and
-// must live until Run returns.
-class Statement {
- public:
-  absl::Status Prepare(sqlite3* connection, std::string_view sql) {
-    sqlite3_stmt* statement = nullptr;
-    if (sqlite3_prepare_v3(connection, sql.data(), static_cast<int>(sql.size()),
-                           SQLITE_PREPARE_PERSISTENT, &statement, nullptr) != SQLITE_OK) {
-      return SqliteError(connection, sql);
-    }
-    statement_.reset(statement);
-    return absl::OkStatus();
-  }
-
-  Statement& Bind(std::string_view text) {
-    return Note(sqlite3_bind_text(statement_.get(), ++bound_, text.data(),
-                                  static_cast<int>(text.size()), SQLITE_STATIC));
-  }
-  Statement& Bind(int64_t number) {
-    return Note(sqlite3_bind_int64(statement_.get(), ++bound_, number));
-  }
-  Statement& BindNull() { return Note(sqlite3_bind_null(statement_.get(), ++bound_)); }
-
-  // Runs it to its end, and gives the last row's first column, or 0.
-  absl::StatusOr<int64_t> Run() {
-    bound_ = 0;
-    if (std::exchange(bind_error_, SQLITE_OK) != SQLITE_OK) return Error("sqlite3_bind");
-    int64_t value = 0;
-    int code = SQLITE_ROW;
-    while ((code = sqlite3_step(statement_.get())) == SQLITE_ROW) {
-      value = sqlite3_column_int64(statement_.get(), 0);
-    }
-    if (code != SQLITE_DONE) {
-      const absl::Status error = Error("sqlite3_step");
-      sqlite3_reset(statement_.get());
-      return error;
-    }
-    sqlite3_reset(statement_.get());
-    return value;
-  }
-
- private:
-  Statement& Note(int code) {
-    if (code != SQLITE_OK) bind_error_ = code;
-    return *this;
-  }
-  absl::Status Error(std::string_view what) const {
-    return SqliteError(sqlite3_db_handle(statement_.get()), what);
-  }
-
-  std::unique_ptr<sqlite3_stmt, FinalizeStatement> statement_;
-  int bound_ = 0;
-  int bind_error_ = SQLITE_OK;
-};
 
 // The repository's calls on one connection. One thread at a time.
 class Repository {

@@ -31,6 +31,25 @@ struct OutcomeColumns {
   std::optional<int64_t> duration_ms, tokens_used, cost_cents;
 };
 
+constexpr std::string_view kPending = "pending", kRunning = "running";
+
+absl::Status Twice(std::string_view what, const Uuid& id) {
+  return Error(absl::StatusCode::kAlreadyExists, "{} {} is there twice", what, id.ToString());
+}
+
+std::optional<std::string> Copied(const std::optional<std::string_view>& text) {
+  if (!text) return std::nullopt;
+  return std::string(*text);
+}
+
+// Whether the query has a row.
+template <typename... Parameters>
+absl::StatusOr<bool> Finds(Statement* query, const Parameters&... parameters) {
+  NIMBUS_ASSIGN_OR_RETURN(const bool found, query->First(parameters...));
+  query->Reset();
+  return found;
+}
+
 absl::StatusOr<OutcomeColumns> Columns(const fb::Outcome* outcome) {
   OutcomeColumns columns;
   if (outcome == nullptr) return columns;
@@ -171,6 +190,19 @@ int64_t CentsFromMicrodollars(int64_t microdollars) {
   return rest >= kPerCent / 2 ? cents + 1 : cents;
 }
 
+struct HistoryWriter::OperationEnd {
+  std::string_view status;
+  std::optional<std::string_view> output, error;
+  OutcomeColumns columns;
+  std::optional<std::string> completed_at;
+};
+
+struct HistoryWriter::StepEnd {
+  std::string_view status;
+  std::optional<std::string_view> output;
+  std::optional<int64_t> duration_ms;
+};
+
 absl::StatusOr<std::unique_ptr<RowWriter>> HistoryWriter::Create(sqlite::Connection* database) {
   std::unique_ptr<HistoryWriter> writer(new HistoryWriter(database));
   NIMBUS_RETURN_IF_ERROR(writer->Prepare());
@@ -189,12 +221,15 @@ absl::Status HistoryWriter::Prepare() {
            "description), "
            "context = coalesce(?4, context), persona_id = coalesce(?5, persona_id) WHERE id = ?1"},
           {&end_session_, "UPDATE sessions SET ended_at = ?2 WHERE id = ?1"},
-          // A row whose parent is missing (its record is in quarantine) must not
-          // come to be, since foreign keys are not enforced: hence the selects.
+          // A row whose parent is missing (its record is in quarantine) must not come to
+          // be, and foreign keys are not enforced: hence the look for it. INSERT … SELECT
+          // would do both, but SQLite copies each page it changes, lest a later row fail.
+          {&find_session_, "SELECT 1 FROM sessions WHERE id = ?"},
           {&create_operation_,
-           "INSERT INTO operations (rowid, id, session_id, type, input, status, created_at, "
-           "completed_at) SELECT ?1, ?2, id, ?4, ?5, 'pending', ?6, NULL FROM sessions WHERE id = "
-           "?3"},
+           "INSERT INTO operations (rowid, id, session_id, type, input, output, plan, status, "
+           "error, duration_ms, tokens_used, cost_cents, created_at, completed_at) "
+           "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
+          {&find_operation_, "SELECT 1 FROM operations WHERE id = ?"},
           {&plan_operation_, "UPDATE operations SET plan = ?2 WHERE id = ?1"},
           {&start_operation_, "UPDATE operations SET status = 'running' WHERE id = ?1"},
           {&end_operation_,
@@ -202,16 +237,15 @@ absl::Status HistoryWriter::Prepare() {
            "tokens_used = ?6, cost_cents = ?7, completed_at = ?8 WHERE id = ?1"},
           {&add_step_,
            "INSERT INTO operation_steps (rowid, id, operation_id, step_number, type, tool_name, "
-           "input, "
-           "status, created_at) SELECT ?1, ?2, id, ?4, ?5, ?6, ?7, 'pending', ?8 FROM operations "
-           "WHERE id = ?3"},
+           "input, output, status, duration_ms, created_at) "
+           "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
           {&start_step_, "UPDATE operation_steps SET status = 'running' WHERE id = ?1"},
           {&end_step_,
            "UPDATE operation_steps SET status = ?2, output = ?3, duration_ms = ?4 WHERE id = ?1"},
+          {&find_step_, "SELECT 1 FROM operation_steps WHERE id = ? AND operation_id = ?"},
           {&create_checkpoint_,
            "INSERT INTO checkpoints (rowid, id, operation_id, step_id, name, state, created_at) "
-           "SELECT ?1, ?2, operation_id, id, ?5, ?6, ?7 FROM operation_steps "
-           "WHERE id = ?4 AND operation_id = ?3"},
+           "VALUES (?, ?, ?, ?, ?, ?, ?)"},
       });
 }
 
@@ -244,18 +278,18 @@ absl::Status HistoryWriter::Apply(const AppliedRecord& record) {
     case fb::Event::StepAdded:
       return AddStep(record, *r.event_as_StepAdded());
     case fb::Event::StepStarted:
-      return StartStep(*r.event_as_StepStarted()->step());
+      return StartStep(Uuid::FromFb(*r.event_as_StepStarted()->step()));
     case fb::Event::StepCompleted: {
       const auto* e = r.event_as_StepCompleted();
-      return EndStep(record, "completed", *e->step(), e->outcome());
+      return EndStep(record, "completed", Uuid::FromFb(*e->step()), e->outcome());
     }
     case fb::Event::StepFailed: {
       const auto* e = r.event_as_StepFailed();
-      return EndStep(record, "failed", *e->step(), e->outcome());
+      return EndStep(record, "failed", Uuid::FromFb(*e->step()), e->outcome());
     }
     case fb::Event::StepCancelled: {
       const auto* e = r.event_as_StepCancelled();
-      return EndStep(record, "cancelled", *e->step(), e->outcome());
+      return EndStep(record, "cancelled", Uuid::FromFb(*e->step()), e->outcome());
     }
     // What the attempt came to, until another one comes to something.
     case fb::Event::StepAttemptFailed: {
@@ -297,23 +331,42 @@ absl::Status HistoryWriter::EndSession(const AppliedRecord& record) {
 
 absl::Status HistoryWriter::CreateOperation(const AppliedRecord& record,
                                             const fb::OperationCreated& event) {
-  const std::string session = IdText(*event.session());
-  const std::string erased = ErasedMark(record.sequence());
+  const Uuid session_id = Uuid::FromFb(*event.session());
+  std::string session = session_id.ToString();
+  if (!found_sessions_.contains(session_id)) {
+    NIMBUS_ASSIGN_OR_RETURN(const bool found, Finds(&*find_session_, session));
+    if (!found) return NoRow("session", session);
+    found_sessions_.insert(session_id);
+  }
   const auto input = JsonOrEmptyObject(record, record.body ? record.body->input() : nullptr);
-  NIMBUS_RETURN_IF_ERROR(create_operation_->Run(record.rowid(), StreamId(record), session,
-                                                Text(event.type()), input.value_or(erased),
-                                                Time(record)));
-  return RequireChange(*database_, "session", session);
+  const auto [row, is_new] = operations_.try_emplace(
+      record.stream(),
+      NewOperation{.rowid = record.rowid(),
+                   .session = std::move(session),
+                   .type = std::string(*Text(event.type())),
+                   .input = input ? std::string(*input) : ErasedMark(record.sequence()),
+                   .plan = {},
+                   .created_at = Time(record),
+                   .status = kPending});
+  return is_new ? absl::OkStatus() : Twice("operation", row->first);
 }
 
 absl::Status HistoryWriter::PlanOperation(const AppliedRecord& record) {
+  const auto plan = Text(record.body ? record.body->plan() : nullptr);
+  if (const auto row = operations_.find(record.stream()); row != operations_.end()) {
+    row->second.plan = plan;
+    return absl::OkStatus();
+  }
   const std::string id = StreamId(record);
-  NIMBUS_RETURN_IF_ERROR(
-      plan_operation_->Run(id, Text(record.body ? record.body->plan() : nullptr)));
+  NIMBUS_RETURN_IF_ERROR(plan_operation_->Run(id, plan));
   return RequireChange(*database_, "operation", id);
 }
 
 absl::Status HistoryWriter::StartOperation(const AppliedRecord& record) {
+  if (const auto row = operations_.find(record.stream()); row != operations_.end()) {
+    row->second.status = kRunning;
+    return absl::OkStatus();
+  }
   const std::string id = StreamId(record);
   NIMBUS_RETURN_IF_ERROR(start_operation_->Run(id));
   return RequireChange(*database_, "operation", id);
@@ -322,59 +375,127 @@ absl::Status HistoryWriter::StartOperation(const AppliedRecord& record) {
 absl::Status HistoryWriter::EndOperation(const AppliedRecord& record, std::string_view status,
                                          const fb::Outcome* outcome) {
   const fb::Body* body = record.body;
-  const std::string id = StreamId(record);
   NIMBUS_ASSIGN_OR_RETURN(const OutcomeColumns columns, Columns(outcome));
-  NIMBUS_RETURN_IF_ERROR(end_operation_->Run(
-      id, status, Text(body ? body->output() : nullptr), Text(body ? body->error() : nullptr),
-      columns.duration_ms, columns.tokens_used, columns.cost_cents, Time(record)));
+  const OperationEnd end{.status = status,
+                         .output = Text(body ? body->output() : nullptr),
+                         .error = Text(body ? body->error() : nullptr),
+                         .columns = columns,
+                         .completed_at = Time(record)};
+  if (const auto row = operations_.extract(record.stream())) {
+    return Insert(row.key(), row.mapped(), end);
+  }
+  const std::string id = StreamId(record);
+  NIMBUS_RETURN_IF_ERROR(end_operation_->Run(id, end.status, end.output, end.error,
+                                             columns.duration_ms, columns.tokens_used,
+                                             columns.cost_cents, end.completed_at));
   return RequireChange(*database_, "operation", id);
 }
 
 absl::Status HistoryWriter::AddStep(const AppliedRecord& record, const fb::StepAdded& event) {
-  const std::string operation = StreamId(record);
-  NIMBUS_RETURN_IF_ERROR(add_step_->Run(
-      record.rowid(), IdText(*event.step()), operation,
-      static_cast<int64_t>(record.view.envelope().ordinal()), StepTypeText(event.type()),
-      Text(event.tool_name()),
-      JsonOrEmptyObject(record, record.body ? record.body->input() : nullptr), Time(record)));
-  return RequireChange(*database_, "operation", operation);
+  NIMBUS_ASSIGN_OR_RETURN(const bool has_parent, HasOperation(record.stream()));
+  std::string operation = StreamId(record);
+  if (!has_parent) return NoRow("operation", operation);
+  const auto input = JsonOrEmptyObject(record, record.body ? record.body->input() : nullptr);
+  const auto [row, is_new] =
+      steps_.try_emplace(Uuid::FromFb(*event.step()),
+                         NewStep{.rowid = record.rowid(),
+                                 .operation = std::move(operation),
+                                 .number = static_cast<int64_t>(record.view.envelope().ordinal()),
+                                 .type = StepTypeText(event.type()),
+                                 .tool_name = Copied(Text(event.tool_name())),
+                                 .input = Copied(input),
+                                 .created_at = Time(record),
+                                 .status = kPending});
+  return is_new ? absl::OkStatus() : Twice("step", row->first);
 }
 
-absl::Status HistoryWriter::StartStep(const fb::Id& step) {
-  const std::string id = IdText(step);
+absl::Status HistoryWriter::StartStep(const Uuid& step) {
+  if (const auto row = steps_.find(step); row != steps_.end()) {
+    row->second.status = kRunning;
+    return absl::OkStatus();
+  }
+  const std::string id = step.ToString();
   NIMBUS_RETURN_IF_ERROR(start_step_->Run(id));
   return RequireChange(*database_, "step", id);
 }
 
 absl::Status HistoryWriter::EndStep(const AppliedRecord& record, std::string_view status,
-                                    const fb::Id& step, const fb::Outcome* outcome) {
-  const std::string id = IdText(step);
+                                    const Uuid& step, const fb::Outcome* outcome) {
   NIMBUS_ASSIGN_OR_RETURN(const OutcomeColumns columns, Columns(outcome));
-  std::optional<std::string_view> output = Text(record.body ? record.body->output() : nullptr);
+  StepEnd end{.status = status,
+              .output = Text(record.body ? record.body->output() : nullptr),
+              .duration_ms = columns.duration_ms};
   // The table has no column for a step's error; rather than hide it, it becomes
   // the output of a step that has none.
   std::string error;
-  if (!output && record.body != nullptr && record.body->error() != nullptr) {
+  if (!end.output && record.body != nullptr && record.body->error() != nullptr) {
     error = R"({"error":)";
     schema::AppendJsonString(*Text(record.body->error()), &error);
     error += '}';
-    output = error;
+    end.output = error;
   }
-  NIMBUS_RETURN_IF_ERROR(end_step_->Run(id, status, output, columns.duration_ms));
+  if (const auto row = steps_.extract(step)) return Insert(step, row.mapped(), end);
+  const std::string id = step.ToString();
+  NIMBUS_RETURN_IF_ERROR(end_step_->Run(id, status, end.output, end.duration_ms));
   return RequireChange(*database_, "step", id);
 }
 
 absl::Status HistoryWriter::CreateCheckpoint(const AppliedRecord& record,
                                              const fb::CheckpointCreated& event) {
   const fb::Body* body = record.body;
-  const std::string step = IdText(*event.step());
+  const Uuid step_id = Uuid::FromFb(*event.step());
+  if (const auto row = steps_.extract(step_id)) {
+    NIMBUS_RETURN_IF_ERROR(Insert(step_id, row.mapped(), {.status = row.mapped().status}));
+  }
+  const std::string step = step_id.ToString(), operation = StreamId(record);
+  NIMBUS_ASSIGN_OR_RETURN(const bool found, Finds(&*find_step_, step, operation));
+  if (!found) return NoRow("step", step);
   // Recorded without a state, it is JSON's null; erased, it says so.
   const std::string missing = record.erased ? ErasedMark(record.sequence()) : "null";
-  NIMBUS_RETURN_IF_ERROR(create_checkpoint_->Run(
-      record.rowid(), IdText(*event.checkpoint()), StreamId(record), step,
-      Text(body ? body->name() : nullptr), Text(body ? body->state() : nullptr).value_or(missing),
-      Time(record)));
-  return RequireChange(*database_, "step", step);
+  return create_checkpoint_->Run(record.rowid(), IdText(*event.checkpoint()), operation, step,
+                                 Text(body ? body->name() : nullptr),
+                                 Text(body ? body->state() : nullptr).value_or(missing),
+                                 Time(record));
+}
+
+absl::StatusOr<bool> HistoryWriter::HasOperation(const Uuid& operation) {
+  if (operations_.contains(operation) || found_operations_.contains(operation)) return true;
+  NIMBUS_ASSIGN_OR_RETURN(const bool found, Finds(&*find_operation_, operation.ToString()));
+  if (found) found_operations_.insert(operation);
+  return found;
+}
+
+absl::Status HistoryWriter::Insert(const Uuid& id, const NewOperation& row,
+                                   const OperationEnd& end) {
+  return create_operation_->Run(row.rowid, id.ToString(), row.session, row.type, row.input,
+                                end.output, row.plan, end.status, end.error,
+                                end.columns.duration_ms, end.columns.tokens_used,
+                                end.columns.cost_cents, row.created_at, end.completed_at);
+}
+
+absl::Status HistoryWriter::Insert(const Uuid& id, const NewStep& row, const StepEnd& end) {
+  return add_step_->Run(row.rowid, id.ToString(), row.operation, row.number, row.type,
+                        row.tool_name, row.input, end.output, end.status, end.duration_ms,
+                        row.created_at);
+}
+
+absl::Status HistoryWriter::InsertAll() {
+  for (const auto& [id, row] : operations_) {
+    NIMBUS_RETURN_IF_ERROR(Insert(id, row, {.status = row.status}));
+  }
+  for (const auto& [id, row] : steps_) {
+    NIMBUS_RETURN_IF_ERROR(Insert(id, row, {.status = row.status}));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status HistoryWriter::Flush() {
+  absl::Status status = InsertAll();
+  operations_.clear();
+  steps_.clear();
+  found_operations_.clear();
+  found_sessions_.clear();
+  return status;
 }
 
 absl::StatusOr<HistoryReader> HistoryReader::Create(sqlite::Connection* database) {

@@ -4,9 +4,12 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -30,8 +33,28 @@ class HistoryWriter : public RowWriter {
 
   bool NeedsBody(schema::fb::Event type) const override;
   absl::Status Apply(const AppliedRecord& record) override;
+  absl::Status Flush() override;
 
  private:
+  // Rows that are kept back until they are final, or the batch ends: most operations and
+  // nearly all steps begin and end within one.
+  struct NewOperation {
+    int64_t rowid = 0;
+    std::string session, type, input;
+    std::optional<std::string> plan, created_at;
+    std::string_view status;
+  };
+  struct NewStep {
+    int64_t rowid = 0;
+    std::string operation;
+    int64_t number = 0;
+    std::string type;
+    std::optional<std::string> tool_name, input, created_at;
+    std::string_view status;
+  };
+  struct OperationEnd;
+  struct StepEnd;
+
   explicit HistoryWriter(sqlite::Connection* database) : database_(database) {}
 
   absl::Status Prepare();
@@ -45,17 +68,28 @@ class HistoryWriter : public RowWriter {
   absl::Status EndOperation(const AppliedRecord& record, std::string_view status,
                             const schema::fb::Outcome* outcome);
   absl::Status AddStep(const AppliedRecord& record, const schema::fb::StepAdded& event);
-  absl::Status StartStep(const schema::fb::Id& step);
+  absl::Status StartStep(const schema::Uuid& step);
   absl::Status EndStep(const AppliedRecord& record, std::string_view status,
-                       const schema::fb::Id& step, const schema::fb::Outcome* outcome);
+                       const schema::Uuid& step, const schema::fb::Outcome* outcome);
   absl::Status CreateCheckpoint(const AppliedRecord& record,
                                 const schema::fb::CheckpointCreated& event);
+
+  absl::StatusOr<bool> HasOperation(const schema::Uuid& operation);
+  absl::Status Insert(const schema::Uuid& id, const NewOperation& row, const OperationEnd& end);
+  absl::Status Insert(const schema::Uuid& id, const NewStep& row, const StepEnd& end);
+  absl::Status InsertAll();
 
   sqlite::Connection* database_;
   std::optional<sqlite::Statement> start_session_, update_session_, end_session_;
   std::optional<sqlite::Statement> create_operation_, plan_operation_, start_operation_,
       end_operation_;
   std::optional<sqlite::Statement> add_step_, start_step_, end_step_, create_checkpoint_;
+  std::optional<sqlite::Statement> find_session_, find_operation_, find_step_;
+
+  // Since the last Flush.
+  std::map<schema::Uuid, NewOperation> operations_;
+  std::map<schema::Uuid, NewStep> steps_;
+  std::set<schema::Uuid> found_sessions_, found_operations_;  // that have a row
 };
 
 // Row to struct.

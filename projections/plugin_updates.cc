@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include "generations.h"
 #include "plugin_manifest.h"
 #include "plugins_internal.h"
 
@@ -167,6 +168,8 @@ absl::StatusOr<Written> Plugins::Update(const Uuid& plugin, const PluginChange& 
     return Error(Code::kInvalidArgument, "hooks: {} of them, {} are allowed", change.hooks->size(),
                  kPluginListMax);
   }
+  NIMBUS_ASSIGN_OR_RETURN(const std::optional<FileLock> lock,
+                          LockNeedsIf(!change.version.empty() || change.dependencies));
   return Change(plugin, [&](const Current& current) -> absl::StatusOr<Events> {
     absl::StatusOr<Events> events = DecideUpdate(current, change);
     if (events.ok()) return events;

@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include "generations.h"
 #include "json_schema.h"
 #include "nimbus/journal/reader.h"
 #include "nimbus/schema/json.h"
@@ -55,6 +56,13 @@ Plugins::Plugins(journal::Journal* journal, Views* views)
     : journal_(journal), views_(views), rows_(std::make_unique<Rows>(views)) {}
 
 Plugins::~Plugins() = default;
+
+// To be held from looking at what others need, and in which version, until the decision
+// is appended: the journal's rules know who needs whom, but no versions and no circles.
+absl::StatusOr<std::optional<FileLock>> Plugins::LockNeedsIf(bool wanted) const {
+  if (!wanted) return std::nullopt;
+  return FileLock::Take(journal_->store() + "/plugins.lock");
+}
 
 absl::StatusOr<Written> Plugins::Append(const Uuid& id, const Events& events,
                                         const journal::AppendOptions& options) {
@@ -138,6 +146,8 @@ absl::StatusOr<Written> Plugins::Install(const PluginManifest& manifest) {
     NIMBUS_ASSIGN_OR_RETURN(Event event, HookRegisteredEvent(id, hook));
     events.push_back(std::move(event));
   }
+  NIMBUS_ASSIGN_OR_RETURN(const std::optional<FileLock> lock,
+                          LockNeedsIf(!manifest.dependencies.empty()));
   for (int attempt = 1;; ++attempt) {
     absl::StatusOr<std::vector<Uuid>> needs = Resolve(manifest.dependencies);
     if (!needs.ok()) {

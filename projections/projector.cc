@@ -187,15 +187,25 @@ absl::StatusOr<std::unique_ptr<Projector>> Projector::Create(Connection* databas
 }
 
 absl::StatusOr<uint64_t> Projector::ProjectBatch(const BatchLimits& limits) {
-  absl::StatusOr<uint64_t> applied = ProjectInTransaction(limits);
-  if (!applied.ok()) current_ = false;  // what it remembers was rolled back
+  absl::StatusOr<uint64_t> applied = ProjectInTransaction(limits, Pace::kTogether);
+  if (IsFaultOfRecord(applied.status())) applied = ProjectInTransaction(limits, Pace::kOneByOne);
   return applied;
 }
 
-absl::StatusOr<uint64_t> Projector::ProjectInTransaction(const BatchLimits& limits) {
+absl::StatusOr<uint64_t> Projector::ProjectInTransaction(const BatchLimits& limits, Pace pace) {
   NIMBUS_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(database_));
+  absl::StatusOr<uint64_t> applied = ApplyBatch(limits, pace);
+  absl::Status status = applied.status();
+  if (status.ok() && *applied > 0) status = transaction.Commit();  // else there is nothing to
+  if (status.ok()) return applied;
+  Forget();
+  return status;
+}
+
+absl::StatusOr<uint64_t> Projector::ApplyBatch(const BatchLimits& limits, Pace pace) {
   NIMBUS_RETURN_IF_ERROR(Refresh());
-  if (reader_.position() != bookmark_.watermark) reader_.Seek(bookmark_.watermark);
+  const uint64_t first = bookmark_.watermark;
+  if (reader_.position() != first) reader_.Seek(first);
   uint64_t applied = 0;
   for (size_t bytes = 0; applied < limits.records_max && bytes < limits.bytes_max; ++applied) {
     if (bookmark_.watermark >= limits.end) break;
@@ -203,16 +213,27 @@ absl::StatusOr<uint64_t> Projector::ProjectInTransaction(const BatchLimits& limi
     if (view == nullptr) break;
     NIMBUS_CHECK(view->sequence == bookmark_.watermark);
     bytes += view->bytes.size() + view->envelope().body_size();
-    const absl::Status done = Apply(*view);
+    const absl::Status done = Apply(*view, pace);
     if (!done.ok()) {
       return schema::Annotate(done, fmt::format("applying record {}", bookmark_.watermark));
     }
     ++bookmark_.watermark;
   }
-  if (applied == 0) return 0;  // nothing to commit
+  if (applied == 0) return 0;
+  const absl::Status flushed = Flush();
+  if (!flushed.ok()) {
+    return schema::Annotate(
+        flushed, fmt::format("applying records {} to {}", first, bookmark_.watermark - 1));
+  }
   NIMBUS_RETURN_IF_ERROR(SaveBookmark());
-  NIMBUS_RETURN_IF_ERROR(transaction.Commit());
   return applied;
+}
+
+// What it remembers was rolled back.
+void Projector::Forget() {
+  current_ = false;
+  unflushed_ = nullptr;
+  for (std::unique_ptr<RowWriter>& writer : writers_) writer.reset();
 }
 
 // Brings what is remembered up to date with what other processes committed.
@@ -278,7 +299,7 @@ absl::Status Projector::SaveBookmark() {
                              static_cast<int64_t>(bookmark_.unknown_events));
 }
 
-absl::Status Projector::Apply(const journal::RecordView& view) {
+absl::Status Projector::Apply(const journal::RecordView& view, Pace pace) {
   const fb::Event type = view.record->event_type();
   if (!IsKnown(type)) {
     ++bookmark_.unknown_events;
@@ -302,9 +323,21 @@ absl::Status Projector::Apply(const journal::RecordView& view) {
       return std::move(body).status();
     }
   }
-  const absl::Status applied = writer->Apply(record);
-  if (IsFaultOfRecord(applied)) return Quarantine(view, applied.ToString());
-  return applied;
+  return Apply(record, writer, pace);
+}
+
+absl::Status Projector::Apply(const AppliedRecord& record, RowWriter* writer, Pace pace) {
+  if (writer != unflushed_) NIMBUS_RETURN_IF_ERROR(Flush());
+  unflushed_ = writer;
+  absl::Status applied = writer->Apply(record);
+  if (pace == Pace::kTogether) return applied;
+  if (applied.ok()) applied = Flush();
+  return IsFaultOfRecord(applied) ? Quarantine(record.view, applied.ToString()) : applied;
+}
+
+absl::Status Projector::Flush() {
+  RowWriter* const writer = std::exchange(unflushed_, nullptr);
+  return writer == nullptr ? absl::OkStatus() : writer->Flush();
 }
 
 absl::Status Projector::Quarantine(const journal::RecordView& view, std::string_view reason) {

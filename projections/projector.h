@@ -6,6 +6,10 @@
 // SQLite's write lock from its beginning, and what was applied and the new
 // watermark become visible together.
 //
+// Within a batch, rows are written once with what all its records make of them
+// (RowWriter::Flush). When one of the records can't be applied, the batch is undone and
+// done again record by record, so that the fault is laid to the record that has it.
+//
 // The bookkeeping lives in two tables of our own beside the specification's:
 //   nimbus_watermark   one row: whose journal, how far, the leaf hash there
 //   nimbus_quarantine  records that could not be applied, and why
@@ -87,12 +91,17 @@ class Projector {
         reader_(*journal),
         writers_(layout.domains.size()) {}
 
-  absl::StatusOr<uint64_t> ProjectInTransaction(const BatchLimits& limits);
+  enum class Pace { kTogether, kOneByOne };
+  absl::StatusOr<uint64_t> ProjectInTransaction(const BatchLimits& limits, Pace pace);
+  absl::StatusOr<uint64_t> ApplyBatch(const BatchLimits& limits, Pace pace);
   absl::Status Refresh();
   absl::Status PrepareForVersion(int64_t version);
   absl::Status LoadQuarantine();
   absl::Status SaveBookmark();
-  absl::Status Apply(const journal::RecordView& view);
+  absl::Status Apply(const journal::RecordView& view, Pace pace);
+  absl::Status Apply(const AppliedRecord& record, RowWriter* writer, Pace pace);
+  absl::Status Flush();
+  void Forget();
   RowWriter* WriterOf(schema::fb::Event type) const;
   absl::Status Quarantine(const journal::RecordView& view, std::string_view reason);
 
@@ -110,6 +119,7 @@ class Projector {
   uint64_t quarantined_ = 0;
   std::set<std::string, std::less<>> quarantined_streams_;
   std::vector<std::unique_ptr<RowWriter>> writers_;  // of the domains; null without their tables
+  RowWriter* unflushed_ = nullptr;  // of them, the one that applied the last record
 };
 
 }  // namespace nimbus::projections

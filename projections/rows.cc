@@ -18,10 +18,13 @@ absl::Status PrepareAll(sqlite::Connection* database, StatementTexts statements)
   return absl::OkStatus();
 }
 
+absl::Status NoRow(std::string_view what, std::string_view id) {
+  return Error(absl::StatusCode::kNotFound, "{} {} has no row", what, id);
+}
+
 absl::Status RequireChange(const sqlite::Connection& database, std::string_view what,
                            std::string_view id) {
-  if (database.changes() > 0) return absl::OkStatus();
-  return Error(absl::StatusCode::kNotFound, "{} {} has no row", what, id);
+  return database.changes() > 0 ? absl::OkStatus() : NoRow(what, id);
 }
 
 std::optional<std::string_view> Text(const flatbuffers::String* text) {

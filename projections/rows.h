@@ -39,6 +39,10 @@ struct AppliedRecord {
 
 // Event to rows, of some tables. Each event is applied whole or not: by one
 // statement, or by several of which a later one fails only for SQLite's reasons.
+//
+// A writer may keep a row back, to write it once with all that a batch makes of it. What
+// it keeps it has copied, and writes before another writer's record is applied and before
+// the transaction ends: then Flush is called. A row is as it would be without.
 class RowWriter {
  public:
   virtual ~RowWriter() = default;
@@ -50,13 +54,20 @@ class RowWriter {
   // NotFound: the row it changes or refers to does not exist. OutOfRange: a number
   // that SQLite can't hold. Else the error of SQLite.
   virtual absl::Status Apply(const AppliedRecord& record) = 0;
+
+  // Fails as Apply, for any of the records since the last call; what was kept back is
+  // forgotten then.
+  virtual absl::Status Flush() { return absl::OkStatus(); }
 };
 
 using StatementTexts =
     std::initializer_list<std::pair<std::optional<sqlite::Statement>*, std::string>>;
 absl::Status PrepareAll(sqlite::Connection* database, StatementTexts statements);
 
-// NotFound unless the statement just run touched a row.
+// NotFound.
+absl::Status NoRow(std::string_view what, std::string_view id);
+
+// NoRow unless the statement just run touched a row.
 absl::Status RequireChange(const sqlite::Connection& database, std::string_view what,
                            std::string_view id);
 

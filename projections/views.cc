@@ -19,6 +19,8 @@ constexpr int kProjectorBusyMs = 100;  // short, so that closing is quick
 constexpr int64_t kRetryWaitMinMs = 10;
 constexpr int64_t kIdleWaitMs = 1000;  // between looks at whether the files were replaced
 constexpr int64_t kPollMs = 10;        // for the work of other processes
+constexpr int kCheckpointPassesMax = 4;
+constexpr uint64_t kCheckpointRestBytes = 4u << 20;  // of a log, that are moved between batches
 
 // What holds for every connection that writes. Durable after a power cut only
 // as far as the last checkpoint, but whole: rows and watermark stay together.
@@ -191,21 +193,43 @@ absl::Status Views::Reattach() {
     absl::MutexLock lock(&mu_);
     status_.watermark = 0;
   }
+  checkpointer_.Forget();  // the file before
   NIMBUS_ASSIGN_OR_RETURN(live_, OpenLive());
   swept_ = false;
-  checkpointed_pages_ = 0;
+  checkpointed_pages_ = checkpoint_passes_ = 0;
   return absl::OkStatus();
 }
 
-// Moves the write-ahead log into the file when it has grown by its limit. It
+// Moves the write-ahead log into the file when it has grown by its limit: most of it
+// beside the batches that follow, in passes each of which has less to do, and the rest
+// between two batches. Only then does the log hold nothing that is not in the file, and
 // starts over with the next batch, unless a reader still needs it.
 absl::Status Views::CheckpointIfLong() {
   const int64_t pages = live_->database->wal_pages();
-  if (pages < checkpointed_pages_) checkpointed_pages_ = 0;
+  if (pages < checkpointed_pages_) checkpointed_pages_ = checkpoint_passes_ = 0;
   const auto bytes = static_cast<uint64_t>(pages - checkpointed_pages_) * kPageBytes;
-  if (bytes < options_.wal_bytes_max) return absl::OkStatus();
+  if (checkpointer_.running()) {
+    if (bytes < options_.wal_bytes_max) return absl::OkStatus();
+    checkpointer_.Wait();  // the disk is slower than we are
+  }
+  NIMBUS_RETURN_IF_ERROR(checkpointer_.TakeStatus());
+  if (checkpoint_passes_ == 0) {
+    if (bytes >= options_.wal_bytes_max) BeginCheckpoint(pages);
+    return absl::OkStatus();
+  }
+  if (bytes > kCheckpointRestBytes && checkpoint_passes_ < kCheckpointPassesMax) {
+    BeginCheckpoint(pages);
+    return absl::OkStatus();
+  }
+  checkpoint_passes_ = 0;
   checkpointed_pages_ = pages;
   return live_->database->Execute("PRAGMA wal_checkpoint(PASSIVE)");
+}
+
+void Views::BeginCheckpoint(int64_t pages) {
+  ++checkpoint_passes_;
+  checkpointed_pages_ = pages;
+  checkpointer_.Begin(live_->files.path);
 }
 
 bool Views::Pause(int64_t milliseconds) {

@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "checkpointer.h"
 #include "generations.h"
 #include "layout.h"
 #include "nimbus/journal/journal.h"
@@ -104,6 +105,7 @@ class Views {
   absl::Status ProjectAll() ABSL_LOCKS_EXCLUDED(mu_, batch_mu_);
   absl::Status Reattach() ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status CheckpointIfLong();
+  void BeginCheckpoint(int64_t pages);
   // True when it ended early because the views are being closed.
   bool Pause(int64_t milliseconds) ABSL_LOCKS_EXCLUDED(mu_);
   void Publish(const absl::Status& error) ABSL_LOCKS_EXCLUDED(mu_);
@@ -137,7 +139,9 @@ class Views {
   std::optional<OpenGeneration> live_;
   std::optional<Generation> damaged_;  // found to be so while it was live
   bool swept_ = false;                 // older generations were removed
-  int64_t checkpointed_pages_ = 0;     // of the write-ahead log, at the last checkpoint
+  Checkpointer checkpointer_;          // of the live generation
+  int checkpoint_passes_ = 0;          // that were begun since the last checkpoint was whole
+  int64_t checkpointed_pages_ = 0;     // of the write-ahead log, when the last pass began
 
   absl::Mutex batch_mu_
       ABSL_ACQUIRED_BEFORE(mu_);  // held while a batch is applied, or a switch made

@@ -2,8 +2,11 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <map>
+#include <numeric>
 #include <random>
 
 #include "all_events.h"
@@ -25,8 +28,6 @@ using test::StatusIs;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using Digests = std::vector<TableDigest>;
-
-constexpr int kKilledStores = NIMBUS_LONG_TESTS ? 200 : 12;
 
 class MigrationsTest : public StoreTest {
  protected:
@@ -220,41 +221,65 @@ TEST_F(MigrationsTest, KilledAtAnyStatementLeaveAVersionAndGoOn) {
   }
 }
 
-// The store: tables filled from the journal beside the live ones, and the switch.
-TEST_F(MigrationsTest, OfAStoreKilledAtAnyStatementGoOn) {
-  MakeStore(50);
-  int killed = 0;
-  for (int round = 0; round < kKilledStores; ++round) {
-    const int a = static_cast<int>(random_() % 8), b = static_cast<int>(random_() % 8);
-    if (a == b) continue;
-    ASSERT_THAT(Open(), IsOk());
-    ASSERT_THAT(database_->Migrate(a), IsOk());
-    ExpectAt(a);
-    Close();
-    // Some tens of statements go down a version, some hundreds fill the tables.
-    const int kill_at = 1 + static_cast<int>(random_() % (b > a ? 700 : 13 * (a - b)));
-    SCOPED_TRACE(fmt::format("{} to {}, statement {}", a, b, kill_at));
-    NIMBUS_ASSERT_OK_AND_ASSIGN(const test::Finished child,
-                                RunChild("store", store(), b, kill_at, random_() % 2 == 0));
-    if (child.signal == SIGKILL) ++killed;
+// The store: tables filled from the journal beside the live ones, and the switch. From
+// each version to every other; the first statement, one in the middle and the last, or,
+// when there is time, every one.
+class MigrationsFromTest : public MigrationsTest, public testing::WithParamInterface<int> {
+ protected:
+  // Which statements to be killed at, of a migration that runs `count`.
+  static std::vector<int> Chosen(int count) {
+    if (!NIMBUS_LONG_TESTS) return {1, (count + 1) / 2, count};
+    std::vector<int> all(static_cast<size_t>(count));
+    std::iota(all.begin(), all.end(), 1);
+    return all;
+  }
+
+  // As the killed process left it, then on to `to` and back to `from`.
+  void ExpectWholeAndGoOn(int from, int to) {
     ASSERT_THAT(Open(), IsOk());
     ASSERT_THAT(CatchUp(), IsOk());
-    NIMBUS_ASSERT_OK_AND_ASSIGN(const ViewsReport report, database_->Inspect());
-    EXPECT_GE(report.status.schema_version, std::min(a, b));
-    EXPECT_LE(report.status.schema_version, std::max(a, b));
-    ExpectAt(report.status.schema_version);
-    for (const int version : {b, a}) {
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const ViewsStatus status, database_->GetViewsStatus());
+    EXPECT_GE(status.schema_version, std::min(from, to));
+    EXPECT_LE(status.schema_version, std::max(from, to));
+    ExpectAt(status.schema_version);
+    for (const int version : {to, from}) {
       ASSERT_THAT(database_->Migrate(version), IsOk());
       ExpectAt(version);
     }
-    Close();
-    ASSERT_THAT(Open(), IsOk());
     ASSERT_THAT(CatchUp(), IsOk());
     Close();
-    EXPECT_EQ(Generations().size(), 1u) << "what the killed process had begun is removed";
   }
-  EXPECT_GT(killed, kKilledStores / 4);
+};
+
+TEST_P(MigrationsFromTest, KilledAtAnyStatementOfTheStoreGoOn) {
+  const int from = GetParam();
+  MakeStore(0);
+  ASSERT_THAT(database_->Migrate(from), IsOk());
+  ExpectAt(from);
+  Close();
+  int killed = 0;
+  for (int to = 0; to <= Database::LatestSchemaVersion(); ++to) {
+    if (to == from) continue;
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const test::Finished whole,
+                                RunChild("store", store(), to, 0, true));
+    ASSERT_EQ(whole.exit_code, 0) << whole.err;
+    ExpectWholeAndGoOn(from, to);
+    for (const int kill_at : Chosen(std::atoi(whole.out.c_str()))) {
+      SCOPED_TRACE(fmt::format("{} to {}, statement {}", from, to, kill_at));
+      NIMBUS_ASSERT_OK_AND_ASSIGN(const test::Finished child,
+                                  RunChild("store", store(), to, kill_at, random_() % 2 == 0));
+      if (child.signal == SIGKILL) ++killed;
+      ExpectWholeAndGoOn(from, to);
+    }
+  }
+  EXPECT_GE(killed, Database::LatestSchemaVersion() * 2) << "of 3 in each direction";
+  ASSERT_THAT(Open(), IsOk());
+  ASSERT_THAT(CatchUp(), IsOk());
+  Close();
+  EXPECT_EQ(Generations().size(), 1u) << "what the killed processes had begun is removed";
 }
+
+INSTANTIATE_TEST_SUITE_P(, MigrationsFromTest, testing::Range(0, 8));
 
 TEST_F(MigrationsTest, OfANewerDatabaseAreRefused) {
   MakeStore(0);

@@ -2,13 +2,16 @@
 // and prints a line for each: the number, and the code of the status.
 //
 //   plugin_child STORE install|uninstall PLUGINS          plugin-0, plugin-1, …
-//   plugin_child STORE need PLUGINS                       needs-0, which needs plugin-0, …
+//   plugin_child STORE need PLUGINS                       needs-0, which needs plugin-0 ^1, …
+//   plugin_child STORE update PLUGINS                     plugin-0 to version 2.0.0, …
+//   plugin_child STORE left|right PLUGINS                 left-0 is to need right-0, or it that
 #include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <string_view>
 
 #include "plugins_fixture.h"
+#include "start_gate.h"
 
 namespace nimbus::projections {
 namespace {
@@ -19,9 +22,14 @@ absl::Status Do(Plugins* plugins, std::string_view what, const std::string& numb
   if (what == "need") {
     return plugins->Install(ManifestOf("needs-" + number, "1.0.0", {name + " ^1"})).status();
   }
-  NIMBUS_ASSIGN_OR_RETURN(const std::optional<schema::Uuid> id, plugins->FindByName(name));
+  const bool leans = what == "left" || what == "right";
+  NIMBUS_ASSIGN_OR_RETURN(const std::optional<schema::Uuid> id,
+                          plugins->FindByName(leans ? fmt::format("{}-{}", what, number) : name));
   if (!id) return absl::NotFoundError(name);
-  return plugins->Uninstall(*id).status();
+  if (what == "update") return plugins->Update(*id, {.version = "2.0.0"}).status();
+  if (!leans) return plugins->Uninstall(*id).status();
+  const std::vector<std::string> other = {(what == "left" ? "right-" : "left-") + number};
+  return plugins->Update(*id, {.dependencies = other}).status();
 }
 
 }  // namespace
@@ -31,8 +39,10 @@ int main(int argc, char** argv) {
   using nimbus::projections::Database;
   if (argc != 4) return 64;
   auto database = Database::Open(argv[1], {});
-  if (!database.ok()) {
-    std::fprintf(stderr, "%s\n", database.status().ToString().c_str());
+  absl::Status opened = database.status();
+  if (opened.ok()) opened = nimbus::projections::WaitAtGate(std::string(argv[1]) + "/gate");
+  if (!opened.ok()) {
+    std::fprintf(stderr, "%s\n", opened.ToString().c_str());
     return 1;
   }
   for (int i = 0; i < std::atoi(argv[3]); ++i) {

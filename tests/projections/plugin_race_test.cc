@@ -1,10 +1,13 @@
 // Processes that want the same plugin, or one that another takes away.
 #include <atomic>
+#include <cstdio>
 #include <map>
 #include <sstream>
 #include <thread>
+#include <utility>
 
 #include "plugins_fixture.h"
+#include "start_gate.h"
 #include "testing/program.h"
 
 namespace nimbus::projections {
@@ -18,33 +21,45 @@ constexpr int kPlugins = 60;
 
 class PluginRaceTest : public PluginStoreTest {
  protected:
+  using Results = std::map<int, std::string>;
+
+  // Does one thing and another in two processes at once. What became of each plugin, in
+  // the one and in the other.
+  std::pair<Results, Results> Race(const std::string& one, const std::string& other) {
+    StartGate gate(store() + "/gate");
+    const auto first = Start(one), second = Start(other);
+    EXPECT_THAT(gate.Open({first.get(), second.get()}), IsOk());
+    Results results = ResultsOf(first.get());
+    return {std::move(results), ResultsOf(second.get())};
+  }
+
+  std::string errors_;  // what both said
+
+ private:
   std::unique_ptr<test::Program> Start(const std::string& what) {
     absl::StatusOr<std::unique_ptr<test::Program>> child = test::Program::Start(
         {.argv = {NIMBUS_PLUGIN_CHILD, store(), what, std::to_string(kPlugins)}});
     EXPECT_THAT(child, IsOk());
     return *std::move(child);
   }
-  // What became of each plugin.
-  std::map<int, std::string> Results(test::Program* child, std::string* errors) {
+  Results ResultsOf(test::Program* child) {
     absl::StatusOr<test::Finished> finished = child->Wait();
     EXPECT_THAT(finished, IsOk());
-    std::map<int, std::string> results;
+    Results results;
     if (!finished.ok()) return results;
     EXPECT_EQ(finished->exit_code, 0) << finished->err;
-    *errors += finished->err;
+    errors_ += finished->err;
     std::istringstream lines(finished->out);
-    int number = 0;
-    for (std::string code; lines >> number >> code;) results[number] = code;
+    std::string code;
+    lines >> code;  // "ready"
+    for (int number = 0; lines >> number >> code;) results[number] = code;
     EXPECT_EQ(results.size(), static_cast<size_t>(kPlugins));
     return results;
   }
 };
 
 TEST_F(PluginRaceTest, OneOfThoseThatInstallTheSamePluginWins) {
-  const auto first = Start("install"), second = Start("install");
-  std::string errors;
-  std::map<int, std::string> one = Results(first.get(), &errors),
-                             two = Results(second.get(), &errors);
+  auto [one, two] = Race("install", "install");
   for (int i = 0; i < kPlugins; ++i) {
     const std::vector<std::string> both = {one[i], two[i]};
     EXPECT_THAT(both, testing::UnorderedElementsAre("OK", "ALREADY_EXISTS")) << "plugin " << i;
@@ -56,10 +71,7 @@ TEST_F(PluginRaceTest, OneOfThoseThatInstallTheSamePluginWins) {
 
 TEST_F(PluginRaceTest, APluginThatGoesIsNotNeededByOneThatComes) {
   for (int i = 0; i < kPlugins; ++i) Install(ManifestOf("plugin-" + std::to_string(i)));
-  const auto going = Start("uninstall"), coming = Start("need");
-  std::string errors;
-  std::map<int, std::string> gone = Results(going.get(), &errors),
-                             come = Results(coming.get(), &errors);
+  auto [gone, come] = Race("uninstall", "need");
   int kept = 0;
   for (int i = 0; i < kPlugins; ++i) {
     const std::vector<std::string> both = {gone[i], come[i]};
@@ -67,15 +79,51 @@ TEST_F(PluginRaceTest, APluginThatGoesIsNotNeededByOneThatComes) {
     kept += come[i] == "OK" ? 1 : 0;
   }
   if (kept > 0) {
-    EXPECT_THAT(errors, HasSubstr("is needed by 'needs-"));
+    EXPECT_THAT(errors_, HasSubstr("is needed by 'needs-"));
   }
   if (kept < kPlugins) {
-    EXPECT_THAT(errors, HasSubstr("^1 (not installed)"));
+    EXPECT_THAT(errors_, HasSubstr("^1 (not installed)"));
   }
   EXPECT_THAT(Sql("SELECT count(*) FROM plugins"), ElementsAre(std::to_string(2 * kept)));
   EXPECT_THAT(Sql("SELECT count(*) FROM plugins p WHERE name LIKE 'needs-%' AND NOT EXISTS (SELECT "
                   "1 FROM plugins q WHERE q.name = 'plugin-' || substr(p.name, 7))"),
               ElementsAre("0"));
+  ExpectRowsAsRebuilt();
+}
+
+TEST_F(PluginRaceTest, APluginIsNotUpdatedAwayFromOneThatComes) {
+  for (int i = 0; i < kPlugins; ++i) Install(ManifestOf("plugin-" + std::to_string(i)));
+  auto [updated, come] = Race("update", "need");
+  int kept = 0;
+  for (int i = 0; i < kPlugins; ++i) {
+    const std::vector<std::string> both = {updated[i], come[i]};
+    EXPECT_THAT(both, testing::UnorderedElementsAre("OK", "FAILED_PRECONDITION")) << "plugin " << i;
+    kept += come[i] == "OK" ? 1 : 0;
+  }
+  std::printf("not updated: %d of %d\n", kept, kPlugins);
+  if (kept > 0) {
+    EXPECT_THAT(errors_, HasSubstr("can't become 2.0.0: 'needs-"));
+  }
+  if (kept < kPlugins) {
+    EXPECT_THAT(errors_, HasSubstr("^1 (installed: 2.0.0)"));
+  }
+  EXPECT_THAT(Sql("SELECT count(*) FROM plugins p JOIN plugins q ON q.name = 'needs-' || "
+                  "substr(p.name, 8) WHERE p.name LIKE 'plugin-%' AND p.version = '2.0.0'"),
+              ElementsAre("0"));
+  ExpectRowsAsRebuilt();
+}
+
+TEST_F(PluginRaceTest, OfTwoThatWouldNeedEachOtherOneDoes) {
+  for (int i = 0; i < kPlugins; ++i) {
+    Install(ManifestOf("left-" + std::to_string(i)));
+    Install(ManifestOf("right-" + std::to_string(i)));
+  }
+  auto [one, two] = Race("left", "right");
+  for (int i = 0; i < kPlugins; ++i) {
+    const std::vector<std::string> both = {one[i], two[i]};
+    EXPECT_THAT(both, testing::UnorderedElementsAre("OK", "FAILED_PRECONDITION")) << "pair " << i;
+  }
+  EXPECT_THAT(errors_, HasSubstr("would need itself"));
   ExpectRowsAsRebuilt();
 }
 

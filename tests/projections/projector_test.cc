@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "digest.h"
 #include "fixture.h"
 #include "migrator.h"
 #include "testing/status_matchers.h"
@@ -37,7 +38,114 @@ class ProjectorTest : public StoreTest {
     completed.outcome->tokens_used = kTooManyTokens;
     return journal().Append(MakeEvent(fb::EntityKind::operation, operation, std::move(completed)));
   }
+
+  // A file of its own, with tables and nothing in them.
+  Connection MakeTables(const std::string& name) {
+    absl::StatusOr<Connection> db = Connection::Open(directory_ / name, {});
+    EXPECT_THAT(db, IsOk());
+    EXPECT_THAT(Migrate(&*db, LatestMigration()), IsOk());
+    EXPECT_THAT(CreateBookkeeping(&*db, journal().id(), ViewsLayout().projector_version), IsOk());
+    return *std::move(db);
+  }
+
+  absl::Status ProjectAll(Connection* db, size_t records_max) {
+    NIMBUS_ASSIGN_OR_RETURN(auto projector, Projector::Create(db, &journal(), ViewsLayout()));
+    for (;;) {
+      NIMBUS_ASSIGN_OR_RETURN(const uint64_t applied,
+                              projector->ProjectBatch({.records_max = records_max}));
+      if (applied == 0) return absl::OkStatus();
+    }
+  }
+
+  // The tables, those of the quarantine among them, do not depend on where batches end.
+  void ExpectTheSameWithBatchesOfAnySize() {
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const uint64_t size, journal().Size());
+    std::optional<std::vector<TableDigest>> first;
+    for (size_t records = 1; records <= size; ++records) {
+      SCOPED_TRACE(fmt::format("batches of {}", records));
+      Connection db = MakeTables(fmt::format("batches-{}.db", records));
+      ASSERT_THAT(ProjectAll(&db, records), IsOk());
+      EXPECT_THAT(CheckForeignKeys(&db), IsOk());
+      NIMBUS_ASSERT_OK_AND_ASSIGN(std::vector<TableDigest> digests, DigestTables(&db));
+      if (!first)
+        first = std::move(digests);
+      else
+        EXPECT_TRUE(digests == *first);
+    }
+  }
+
+  // Two operations side by side, with steps that end late, fail, are cancelled or never
+  // end, and a checkpoint of one that still runs.
+  void AppendInterleaved(const Uuid& session) {
+    std::vector<Uuid> operations, steps;
+    for (int i = 0; i < 2; ++i) {
+      operations.push_back(
+          history().CreateOperation({.session = session, .type = "chat", .plan = "[1]"})->id);
+      ASSERT_THAT(history().StartOperation(operations[i]), IsOk());
+    }
+    for (int i = 0; i < 6; ++i) {
+      steps.push_back(
+          history().AddOperationStep({.operation = operations[i % 2], .input = "{}"})->id);
+      ASSERT_THAT(history().StartOperationStep(steps[i]), IsOk());
+    }
+    ASSERT_THAT(history().CreateCheckpoint(
+                    {.operation = operations[0], .step = steps[0], .state = R"({"n":1})"}),
+                IsOk());
+    ASSERT_THAT(history().CompleteOperationStep(steps[0], {.output = "1"}), IsOk());
+    ASSERT_THAT(history().FailOperationStep(steps[1], {.error = "no"}), IsOk());
+    ASSERT_THAT(history().CancelOperationStep(steps[2]), IsOk());
+    ASSERT_THAT(history().PlanOperation(operations[1], "[2]"), IsOk());
+    ASSERT_THAT(history().UpdateOperationStatus(operations[0], journal::Lifecycle::kFailed,
+                                                {.error = "gave up"}),
+                IsOk());
+    ASSERT_THAT(history().UpdateOperationStatus(operations[1], journal::Lifecycle::kCompleted,
+                                                {.output = "2"}),
+                IsOk());
+  }
 };
+
+TEST_F(ProjectorTest, ARowIsTheSameWhereverABatchEndsWhileItChanges) {
+  const Uuid session = history().CreateSession({.name = "s"})->id;
+  AppendInterleaved(session);
+  ASSERT_THAT(history().EndSession(session), IsOk());
+  ExpectTheSameWithBatchesOfAnySize();
+  EXPECT_THAT(database_->GetQuarantine(), IsOkAndHolds(SizeIs(0)));
+}
+
+TEST_F(ProjectorTest, TheSameRecordsAreInQuarantineWhereverABatchEnds) {
+  const Uuid session = history().CreateSession({.name = "s"})->id;
+  const Uuid bad = history().CreateOperation({.session = session, .type = "chat"})->id;
+  const Uuid step = history().AddOperationStep({.operation = bad})->id;
+  const Uuid other = history().AddOperationStep({.operation = bad})->id;
+  AppendInterleaved(session);
+  ASSERT_THAT(AppendBadCompletion(bad, step), IsOk());
+  AppendInterleaved(session);
+  ASSERT_THAT(history().CompleteOperationStep(other, {}), IsOk());
+  ExpectTheSameWithBatchesOfAnySize();
+  ASSERT_THAT(CatchUp(), IsOk());
+  EXPECT_THAT(database_->GetQuarantine(), IsOkAndHolds(SizeIs(2)));
+  EXPECT_THAT(Column(link(), "SELECT status FROM operation_steps WHERE operation_id = '" +
+                                 bad.ToString() + "'"),
+              ElementsAre("pending", "pending"));
+}
+
+TEST_F(ProjectorTest, WritesARowThatBeginsAndEndsInABatchOnce) {
+  ASSERT_THAT(AppendHistory(&journal(), 3), IsOk());
+  for (const auto& [records, updates] : {std::pair(size_t{1'000}, 0), {size_t{1}, 36}}) {
+    Connection db = MakeTables(fmt::format("once-{}.db", records));
+    ASSERT_THAT(
+        db.Execute("CREATE TABLE changed (n); "
+                   "CREATE TRIGGER a AFTER UPDATE ON operations BEGIN INSERT INTO changed "
+                   "VALUES (1); END; "
+                   "CREATE TRIGGER b AFTER UPDATE ON operation_steps BEGIN INSERT INTO changed "
+                   "VALUES (1); END"),
+        IsOk());
+    ASSERT_THAT(ProjectAll(&db, records), IsOk());
+    EXPECT_THAT(db.QueryInt("SELECT count(*) FROM changed"), IsOkAndHolds(updates));
+    EXPECT_THAT(db.QueryInt("SELECT count(*) FROM operation_steps WHERE status = 'completed'"),
+                IsOkAndHolds(30));
+  }
+}
 
 TEST_F(ProjectorTest, QuarantinesABadRecordAndWhatFollowsOfItsEntity) {
   const Uuid session = history().CreateSession({.name = "s"})->id;
@@ -111,9 +219,7 @@ TEST_F(ProjectorTest, RowsWhoseParentIsMissingAreQuarantinedNotDangling) {
 TEST_F(ProjectorTest, StopsABatchAtItsLimits) {
   ASSERT_THAT(AppendHistory(&journal(), 4), IsOk());
   NIMBUS_ASSERT_OK_AND_ASSIGN(const uint64_t size, journal().Size());
-  NIMBUS_ASSERT_OK_AND_ASSIGN(Connection db, Connection::Open(directory_ / "own.db", {}));
-  ASSERT_THAT(Migrate(&db, LatestMigration()), IsOk());
-  ASSERT_THAT(CreateBookkeeping(&db, journal().id(), ViewsLayout().projector_version), IsOk());
+  Connection db = MakeTables("own.db");
   NIMBUS_ASSERT_OK_AND_ASSIGN(auto projector, Projector::Create(&db, &journal(), ViewsLayout()));
   EXPECT_THAT(projector->ProjectBatch({.records_max = 7}), IsOkAndHolds(7u));
   EXPECT_EQ(projector->watermark(), 7u);
@@ -131,9 +237,7 @@ TEST_F(ProjectorTest, StopsABatchAtItsLimits) {
 
 TEST_F(ProjectorTest, ABatchThatFailsChangesNothingAndIsTriedAgain) {
   ASSERT_THAT(AppendHistory(&journal(), 40), IsOk());
-  NIMBUS_ASSERT_OK_AND_ASSIGN(Connection db, Connection::Open(directory_ / "own.db", {}));
-  ASSERT_THAT(Migrate(&db, LatestMigration()), IsOk());
-  ASSERT_THAT(CreateBookkeeping(&db, journal().id(), ViewsLayout().projector_version), IsOk());
+  Connection db = MakeTables("own.db");
   NIMBUS_ASSERT_OK_AND_ASSIGN(auto projector, Projector::Create(&db, &journal(), ViewsLayout()));
   ASSERT_THAT(projector->ProjectBatch({.records_max = 30}), IsOkAndHolds(30u));
   const auto count = [&] { return db.QueryInt("SELECT count(*) FROM operation_steps"); };

@@ -4,6 +4,7 @@
 #include <iostream>
 #include <vector>
 
+#include "absl/strings/cord.h"
 #include "nimbus/journal/reader.h"
 #include "nimbus/schema/status.h"
 #include "tools/cli/terminal.h"
@@ -18,6 +19,7 @@ using Code = absl::StatusCode;
 
 constexpr size_t kCandidatesShown = 5;
 constexpr size_t kShortIdMin = 8;
+constexpr char kAmbiguous[] = "nimbus.ambiguous";
 
 // Walks back from the end of the journal to the creation of the operation that
 // has `skip` newer ones.
@@ -68,8 +70,12 @@ absl::StatusOr<Uuid> SelectEntity(const journal::Journal& journal, EntityKind ki
     candidates += "\n  " + (*found)[i].ToString();
   }
   if (found->size() > kCandidatesShown) candidates += "\n  …";
-  return Error(Code::kNotFound, "'{}' is ambiguous:{}", text, candidates);
+  absl::Status ambiguous = Error(Code::kNotFound, "'{}' is ambiguous:{}", text, candidates);
+  ambiguous.SetPayload(kAmbiguous, absl::Cord());
+  return ambiguous;
 }
+
+bool IsAmbiguous(const absl::Status& status) { return status.GetPayload(kAmbiguous).has_value(); }
 
 absl::StatusOr<std::string> ShortId(const journal::Journal& journal, EntityKind kind,
                                     const Uuid& id) {

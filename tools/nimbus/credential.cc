@@ -191,7 +191,7 @@ absl::StatusOr<Credential> SelectCredential(projections::Database* database,
     if (found) return *std::move(found);
     return Error(Code::kNotFound, "credential {} has been removed", id->ToString());
   }
-  if (id.status().ToString().find("ambiguous") != std::string::npos) return id.status();
+  if (cli::IsAmbiguous(id.status())) return id.status();
   NIMBUS_ASSIGN_OR_RETURN(const std::vector<Credential> all, credentials.List());
   std::vector<std::string> names;
   for (const Credential& credential : all) names.push_back(credential.name);

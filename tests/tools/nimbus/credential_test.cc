@@ -89,6 +89,9 @@ TEST_F(CredentialTest, IsListedAndShownWithoutItsSecret) {
     EXPECT_EQ(run.exit_code, 0) << run.err;
     EXPECT_THAT(run.out, AllOf(HasSubstr("deploy"), Not(HasSubstr("c2VhbGVk"))));
   }
+  // Ids made in one year begin alike.
+  ExpectError(Nimbus({"credential", "show", id.substr(0, 3)}), 66,
+              "'" + id.substr(0, 3) + "' is ambiguous:\n  ");
   ExpectError(Nimbus({"credential", "show", "depoly"}), 66,
               "no credential 'depoly'; did you mean 'deploy'?");
   ExpectError(Nimbus({"credential", "show", "nothing like it"}), 66,

@@ -30,9 +30,10 @@
 // does, at most kViewsWaitMs (then DeadlineExceeded, or why they can't be read).
 //
 // Dependencies: the name of a plugin, or "name ^1.2" with constraints as projections/
-// semver.h has them. That what is needed is in place holds across processes, whoever
-// is first. Its version is checked when a plugin is installed or updated, and again for
-// all who need it when it is updated itself.
+// semver.h has them. That what is needed is in place, in a version that is needed, and
+// that no plugin needs itself, holds across processes, whoever is first: commands that
+// install with dependencies, or change these or a version, take turns on the file
+// plugins.lock in the store, and wait while another one decides.
 //
 // A query sees what the projector has applied; it fails as those of History do. An erased
 // text reads {"$erased":SEQUENCE} where a column can't be NULL, else it is absent.
@@ -55,6 +56,8 @@
 #include "nimbus/schema/event.h"
 
 namespace nimbus::projections {
+
+class FileLock;
 
 using schema::fb::PluginType;
 
@@ -186,6 +189,7 @@ class Plugins {
 
   absl::StatusOr<Written> Append(const schema::Uuid& id, const Events& events,
                                  const journal::AppendOptions& options = {});
+  absl::StatusOr<std::optional<FileLock>> LockNeedsIf(bool wanted) const;
   absl::StatusOr<Written> AppendTo(const schema::Uuid& plugin, schema::Event event);
   absl::StatusOr<Current> Read(const schema::Uuid& plugin);
   absl::StatusOr<Written> Change(
