@@ -1,5 +1,6 @@
 #include "pointer.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "nimbus/replay/patch.h"
@@ -12,9 +13,12 @@ absl::StatusOr<std::vector<std::string>> ParsePointer(std::string_view pointer) 
   if (!pointer.empty() && pointer.front() != '/') {
     return schema::Error(absl::StatusCode::kInvalidArgument, "a path must begin with '/'");
   }
+  tokens.reserve(static_cast<size_t>(std::count(pointer.begin(), pointer.end(), '/')));
   for (size_t at = 0; at < pointer.size(); ++at) {
     if (pointer[at] == '/') {
-      tokens.emplace_back();
+      const size_t end = std::min(pointer.find_first_of("/~", at + 1), pointer.size());
+      tokens.emplace_back(pointer.substr(at + 1, end - at - 1));
+      at = end - 1;
     } else if (pointer[at] != '~') {
       tokens.back().push_back(pointer[at]);
     } else {
