@@ -5,6 +5,7 @@
 
 #include "nimbus/schema/check.h"
 #include "nimbus/schema/status.h"
+#include "steps.h"
 
 namespace nimbus::replay {
 
@@ -58,19 +59,6 @@ Uuid StepOf(const RecordView& view) {
       return Uuid::FromFb(*record.event_as_StepCancelled()->step());
     default:
       return Uuid::FromFb(*record.event_as_CheckpointCreated()->step());
-  }
-}
-
-const schema::fb::Outcome* OutcomeOf(const schema::fb::Record& record) {
-  switch (record.event_type()) {
-    case Event::StepCompleted:
-      return record.event_as_StepCompleted()->outcome();
-    case Event::StepFailed:
-      return record.event_as_StepFailed()->outcome();
-    case Event::StepCancelled:
-      return record.event_as_StepCancelled()->outcome();
-    default:
-      return nullptr;
   }
 }
 
