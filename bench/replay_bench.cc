@@ -54,11 +54,37 @@ std::unique_ptr<schema::fb::Id> IdPtr(const Uuid& id) {
   return std::make_unique<schema::fb::Id>(id.ToFb());
 }
 
+// What steps are given and return: of the canonical workload, 400 and 1,500 bytes, or
+// as little as there can be.
+class StepTexts {
+ public:
+  struct Texts {
+    std::string input, output;
+  };
+
+  StepTexts() : texts_{{.input = R"({"command":"make"})", .output = R"({"exit":0})"}} {}
+  explicit StepTexts(uint64_t seed) {
+    const test::Workload workload(seed);
+    for (uint64_t number = 0; number < kOperations; ++number) {
+      for (const test::WorkloadStep& step : workload.Operation(number).steps) {
+        texts_.push_back({.input = step.input, .output = step.output});
+      }
+    }
+  }
+
+  const Texts& operator[](uint64_t step) const { return texts_[step % texts_.size()]; }
+
+ private:
+  static constexpr uint64_t kOperations = 100;
+  std::vector<Texts> texts_;
+};
+
 // Records a run as an agent does that keeps its last messages and a counter as its
 // state: a patch of some 400 bytes a step, a state of some 12 KB.
 class Recording {
  public:
-  Recording(Journal* journal, const Uuid& operation) : journal_(*journal), operation_(operation) {}
+  Recording(Journal* journal, const Uuid& operation, const StepTexts& texts)
+      : journal_(*journal), operation_(operation), texts_(texts) {}
 
   absl::Status Run(const Uuid& session, uint64_t steps) {
     NIMBUS_RETURN_IF_ERROR(Begin(session));
@@ -89,12 +115,12 @@ class Recording {
     added.step = IdPtr(step);
     added.type = schema::fb::StepType::tool_call;
     added.tool_name = "bash";
-    Add(std::move(added)).body.input = fmt::format(R"({{"command":"make step-{}"}})", number);
+    Add(std::move(added)).body.input = texts_[number].input;
     NIMBUS_ASSIGN_OR_RETURN(const replay::StateChange change, state_->Record(Patch(number)));
     schema::fb::StepCompletedT completed;
     completed.step = IdPtr(step);
     Event& event = Add(std::move(completed));
-    event.body.output = fmt::format(R"({{"exit":0,"lines":{}}})", number % 977);
+    event.body.output = texts_[number].output;
     event.body.patch = change.patch;
     if (change.digest.has_value()) {
       event.body.digest = std::make_unique<schema::fb::Digest>(schema::ToFb(*change.digest));
@@ -147,12 +173,14 @@ class Recording {
 
   Journal& journal_;
   const Uuid operation_;
+  const StepTexts& texts_;
   std::optional<replay::State> state_;
   std::vector<Event> events_;
 };
 
 // A store of so many runs, each of so many steps.
-absl::StatusOr<std::vector<Uuid>> RecordRuns(const fs::path& store, uint64_t runs, uint64_t steps) {
+absl::StatusOr<std::vector<Uuid>> RecordRuns(const fs::path& store, uint64_t runs, uint64_t steps,
+                                             const StepTexts& texts) {
   NIMBUS_ASSIGN_OR_RETURN(const std::unique_ptr<Journal> journal,
                           Journal::Open(store.string(), {}));
   const Uuid session = schema::NewUuid();
@@ -160,7 +188,7 @@ absl::StatusOr<std::vector<Uuid>> RecordRuns(const fs::path& store, uint64_t run
   std::vector<Uuid> operations;
   for (uint64_t run = 0; run < runs; ++run) {
     operations.push_back(schema::NewUuid());
-    NIMBUS_RETURN_IF_ERROR(Recording(journal.get(), operations.back()).Run(session, steps));
+    NIMBUS_RETURN_IF_ERROR(Recording(journal.get(), operations.back(), texts).Run(session, steps));
   }
   return operations;
 }
@@ -261,7 +289,8 @@ absl::StatusOr<Sought> Seek(const fs::path& store, const Uuid& operation, uint64
 
 absl::Status MeasureFold(const Setup& setup, uint64_t steps, Results* results) {
   const fs::path store = setup.directory / "fold";
-  NIMBUS_ASSIGN_OR_RETURN(const std::vector<Uuid> operations, RecordRuns(store, 1, steps));
+  NIMBUS_ASSIGN_OR_RETURN(const std::vector<Uuid> operations,
+                          RecordRuns(store, 1, steps, StepTexts(setup.seed)));
   NIMBUS_ASSIGN_OR_RETURN(const std::unique_ptr<Journal> journal, OpenToRead(store));
   std::vector<double> fold, read, verify;
   const auto per_second = [&](double seconds) { return static_cast<double>(steps) / seconds; };
@@ -288,8 +317,9 @@ absl::Status MeasureFold(const Setup& setup, uint64_t steps, Results* results) {
 absl::Status MeasureSeek(const Setup& setup, uint64_t steps, Results* results) {
   const fs::path store = setup.directory / "long", other = setup.directory / "short";
   const uint64_t few = std::min(steps, kShortSteps);
-  NIMBUS_ASSIGN_OR_RETURN(const std::vector<Uuid> run, RecordRuns(store, 1, steps));
-  NIMBUS_ASSIGN_OR_RETURN(const std::vector<Uuid> short_run, RecordRuns(other, 1, few));
+  NIMBUS_ASSIGN_OR_RETURN(const std::vector<Uuid> run, RecordRuns(store, 1, steps, StepTexts()));
+  NIMBUS_ASSIGN_OR_RETURN(const std::vector<Uuid> short_run,
+                          RecordRuns(other, 1, few, StepTexts()));
   std::vector<double> last_ms, middle_ms, short_ms, last_mb, short_mb;
   for (size_t round = 0; round < setup.rounds; ++round) {
     NIMBUS_ASSIGN_OR_RETURN(const Sought last, Seek(store, run[0], steps));
@@ -326,7 +356,8 @@ absl::Status MeasureSeek(const Setup& setup, uint64_t steps, Results* results) {
 absl::Status MeasureThreads(const Setup& setup, uint64_t steps, Results* results) {
   const fs::path store = setup.directory / "many";
   const uint64_t each = std::max<uint64_t>(steps / kRuns, 10);
-  NIMBUS_ASSIGN_OR_RETURN(const std::vector<Uuid> runs, RecordRuns(store, kRuns, each));
+  NIMBUS_ASSIGN_OR_RETURN(const std::vector<Uuid> runs,
+                          RecordRuns(store, kRuns, each, StepTexts(setup.seed)));
   NIMBUS_ASSIGN_OR_RETURN(const std::unique_ptr<Journal> journal, OpenToRead(store));
   std::vector<double> one, two;
   for (size_t round = 0; round < setup.rounds; ++round) {

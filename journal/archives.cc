@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
+#include <string>
 
 #include "absl/strings/cord.h"
 #include "nimbus/journal/prune.h"
@@ -87,12 +89,21 @@ absl::Status ArchiveAbsentError(const std::string& store, uint64_t number, uint6
       schema::Error(absl::StatusCode::kFailedPrecondition,
                     "the body of record {} was moved to the archive {}, which is not there",
                     sequence, ArchivePath(store, number));
-  status.SetPayload(kAbsentUrl, absl::Cord());
+  status.SetPayload(kAbsentUrl, absl::Cord(fmt::format("{}", sequence)));
   return status;
 }
 
 bool IsArchiveAbsent(const absl::Status& status) {
   return status.GetPayload(kAbsentUrl) != absl::nullopt;
+}
+
+std::optional<uint64_t> AbsentRecord(const absl::Status& status) {
+  const absl::optional<absl::Cord> payload = status.GetPayload(kAbsentUrl);
+  if (payload == absl::nullopt) return std::nullopt;
+  const std::string text(*payload);
+  uint64_t sequence = 0;
+  std::from_chars(text.data(), text.data() + text.size(), sequence);
+  return sequence;
 }
 
 absl::StatusOr<std::shared_ptr<const Archive>> Archives::Get(const std::string& store,

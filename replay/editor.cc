@@ -47,7 +47,7 @@ size_t Depth(const Json& value) {
   return 0;
 }
 
-Json& Editor::At(const Place& place) {
+Json& Editor::At(std::span<const size_t> place) {
   Json* at = &root_;
   for (const size_t index : place) {
     NIMBUS_CHECK(index < Count(*at));
@@ -58,7 +58,7 @@ Json& Editor::At(const Place& place) {
 
 Json& Editor::Container(const Place& place) {
   NIMBUS_CHECK(!place.empty());
-  return At(Place(place.begin(), place.end() - 1));
+  return At(std::span(place).first(place.size() - 1));
 }
 
 std::ptrdiff_t Editor::ElementSize(const Place& place) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,7 +25,7 @@ class Editor {
  public:
   explicit Editor(schema::Json* root) : root_(*root) {}
 
-  schema::Json& At(const Place& place);
+  schema::Json& At(std::span<const size_t> place);
 
   // Puts `value` before what is at `place`, under `key` if the container is an object.
   void Insert(const Place& place, std::string key, schema::Json value);

@@ -8,7 +8,6 @@
 
 #include "editor.h"
 #include "nimbus/schema/status.h"
-#include "pointer.h"
 
 namespace nimbus::replay {
 
@@ -23,7 +22,7 @@ constexpr auto kNotFound = absl::StatusCode::kNotFound;
 // A path may be as long as a patch; an error message may not.
 constexpr size_t kPathBytesInMessageMax = 200;
 
-using Tokens = std::vector<std::string>;
+using Tokens = Pointer;
 
 enum class Op { kAdd, kRemove, kReplace, kMove, kCopy, kTest };
 

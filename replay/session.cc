@@ -5,6 +5,7 @@
 
 #include "nimbus/schema/check.h"
 #include "nimbus/schema/status.h"
+#include "steps.h"
 
 namespace nimbus::replay {
 
@@ -61,19 +62,6 @@ Uuid StepOf(const RecordView& view) {
   }
 }
 
-const schema::fb::Outcome* OutcomeOf(const schema::fb::Record& record) {
-  switch (record.event_type()) {
-    case Event::StepCompleted:
-      return record.event_as_StepCompleted()->outcome();
-    case Event::StepFailed:
-      return record.event_as_StepFailed()->outcome();
-    case Event::StepCancelled:
-      return record.event_as_StepCancelled()->outcome();
-    default:
-      return nullptr;
-  }
-}
-
 }  // namespace
 
 Session::Session(const journal::Journal& journal, journal::StreamReader stream,
@@ -118,9 +106,11 @@ absl::StatusOr<const RecordView*> Session::ReadAdded(const Uuid& step, uint64_t 
 }
 
 absl::StatusOr<uint32_t> Session::NumberOf(const Uuid& step, uint64_t sequence) {
-  const auto found = std::find_if(added_.begin(), added_.end(),
-                                  [&](const Added& added) { return added.id == step; });
-  if (found != added_.end()) return found->number;
+  // The newest stands before the oldest, and is asked for most.
+  for (size_t i = added_.size(); i-- > 0;) {
+    const Added& added = added_[(oldest_ + i) % added_.size()];
+    if (added.id == step) return added.number;
+  }
   NIMBUS_ASSIGN_OR_RETURN(const RecordView* added, ReadAdded(step, sequence));
   return added->envelope().ordinal();
 }

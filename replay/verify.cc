@@ -4,9 +4,12 @@
 #include <string_view>
 #include <utility>
 
+#include "nimbus/journal/prune.h"
 #include "nimbus/replay/patch.h"
 #include "nimbus/schema/check.h"
 #include "nimbus/schema/status.h"
+#include "steps.h"
+#include "strict.h"
 
 namespace nimbus::replay {
 
@@ -29,8 +32,35 @@ std::string_view Name(Divergence::What what) {
       return "checkpoint digest";
     case Divergence::What::kCheckpointState:
       return "checkpoint state";
+    case Divergence::What::kRecord:
+      return "record";
   }
   return "";
+}
+
+std::string_view Name(Missing::What what) {
+  switch (what) {
+    case Missing::What::kBody:
+      return "body";
+    case Missing::What::kDigest:
+      return "digest";
+    case Missing::What::kStep:
+      return "end of the step";
+    case Missing::What::kOperation:
+      return "end of the operation";
+  }
+  return "";
+}
+
+std::string PlaceText(uint32_t step, uint64_t sequence) {
+  return step == 0 ? fmt::format("start (record {})", sequence)
+                   : fmt::format("step {} (record {})", step, sequence);
+}
+
+template <typename Finding>
+void KeepFirst(std::optional<Finding> found, std::optional<Finding>* first) {
+  if (!found.has_value()) return;
+  if (!first->has_value() || found->sequence < (*first)->sequence) *first = std::move(found);
 }
 
 Json HexOrNull(const std::optional<schema::Digest>& digest) {
@@ -39,42 +69,99 @@ Json HexOrNull(const std::optional<schema::Digest>& digest) {
 
 class Replay {
  public:
-  Replay(Session session, const ReplayRange& range, const ReplayOptions& options)
-      : session_(std::move(session)), range_(range), options_(options) {
+  Replay(const journal::Journal& journal, Session session, const ReplayRange& range,
+         const ReplayOptions& options)
+      : journal_(journal), session_(std::move(session)), range_(range), options_(options) {
     report_.operation = session_.operation();
   }
 
   absl::StatusOr<ReplayReport> Run() {
-    NIMBUS_RETURN_IF_ERROR(Begin());
-    for (uint64_t moments = 1; report_.holds(); ++moments) {
-      NIMBUS_ASSIGN_OR_RETURN(const bool ended, IsAtEnd());
-      if (ended) break;
-      NIMBUS_ASSIGN_OR_RETURN(const std::optional<Moment> moment, session_.Next());
-      NIMBUS_CHECK(moment.has_value());
-      Visit(*moment);
+    const absl::Status begun = Begin();
+    if (journal::IsArchiveAbsent(begun)) {
+      NIMBUS_RETURN_IF_ERROR(Miss(begun));
+    } else {
+      NIMBUS_RETURN_IF_ERROR(begun);
+      NIMBUS_RETURN_IF_ERROR(Fold());
+    }
+    if (options_.strict) NIMBUS_RETURN_IF_ERROR(BeStrict());
+    return std::move(report_);
+  }
+
+ private:
+  absl::Status Fold() {
+    report_.first_sequence = session_.sequence();
+    for (uint64_t moments = 1; !over_; ++moments) {
+      if (options_.stop != nullptr && *options_.stop) return absl::CancelledError("interrupted");
+      NIMBUS_RETURN_IF_ERROR(FoldNext());
       if (options_.progress && moments % kMomentsPerProgress == 0) {
         options_.progress(report_.steps, session_.StepCount());
       }
     }
     report_.last_sequence = session_.sequence();
-    if (report_.holds()) {
-      report_.digest = session_.state().Digest();
-    } else {
+    if (report_.divergence.has_value()) {
       FindDifference();
+    } else if (!report_.missing.has_value() || report_.missing->what != Missing::What::kBody) {
+      report_.digest = session_.state().Digest();
     }
-    return std::move(report_);
+    return absl::OkStatus();
   }
 
- private:
+  absl::Status FoldNext() {
+    const absl::StatusOr<std::optional<Session::Ahead>> ahead = session_.Peek();
+    if (absl::IsDataLoss(ahead.status())) return Damaged(session_.sequence(), ahead.status());
+    NIMBUS_RETURN_IF_ERROR(ahead.status());
+    if (IsEnd(*ahead)) {
+      over_ = true;
+      return absl::OkStatus();
+    }
+    const absl::StatusOr<std::optional<Moment>> moment = session_.Next();
+    if (journal::IsArchiveAbsent(moment.status())) return Miss(moment.status());
+    if (absl::IsDataLoss(moment.status())) return Damaged((*ahead)->sequence, moment.status());
+    NIMBUS_RETURN_IF_ERROR(moment.status());
+    NIMBUS_CHECK(moment->has_value());
+    Visit(**moment);
+    if (report_.divergence.has_value()) over_ = true;
+    return absl::OkStatus();
+  }
+
+  absl::Status Miss(const absl::Status& status) {
+    over_ = true;
+    NIMBUS_ASSIGN_OR_RETURN(Missing missing, MissingBody(journal_, status));
+    KeepFirst(std::optional<Missing>(std::move(missing)), &report_.missing);
+    return absl::OkStatus();
+  }
+
+  absl::Status Damaged(uint64_t sequence, const absl::Status& status) {
+    over_ = true;
+    report_.divergence = DamagedRecord(report_.operation, sequence, status);
+    report_.divergence->step = StepNumberAt(journal_, sequence).value_or(0);
+    return absl::OkStatus();
+  }
+
+  absl::Status BeStrict() {
+    ReplayReport found;
+    found.operation = report_.operation;
+    const absl::Status checked = CheckRecords(journal_, options_, &found);
+    if (absl::IsDataLoss(checked) && !report_.divergence.has_value()) {
+      found.divergence = DamagedRecord(report_.operation, session_.created(), checked);
+    } else if (!absl::IsDataLoss(checked)) {
+      NIMBUS_RETURN_IF_ERROR(checked);
+    }
+    KeepFirst(std::move(found.divergence), &report_.divergence);
+    KeepFirst(std::move(found.missing), &report_.missing);
+    if (!report_.missing.has_value() && !range_.to_step.has_value()) {
+      NIMBUS_RETURN_IF_ERROR(CheckEnded(&session_, &report_));
+    }
+    if (report_.divergence.has_value()) report_.digest.reset();
+    return absl::OkStatus();
+  }
+
   absl::Status Begin() {
     if (range_.from_checkpoint.has_value() && range_.from_step.has_value()) {
       return Error(Code::kInvalidArgument, "a replay begins at a checkpoint or a step, not both");
     }
     if (range_.to_step > 0u) {
-      NIMBUS_ASSIGN_OR_RETURN(const StepInfo last, session_.FindStep(*range_.to_step));
-      if (!last.ended.has_value()) {
-        return Error(Code::kFailedPrecondition, "step {} has not ended", *range_.to_step);
-      }
+      NIMBUS_ASSIGN_OR_RETURN(const StepInfo last, FindEndedStep(&session_, *range_.to_step));
       last_ = *last.ended;
     }
     if (range_.from_checkpoint.has_value()) {
@@ -104,14 +191,18 @@ class Replay {
 
   // Whether the first step is next that is not to be replayed: what lies between the
   // last one's end and that, its checkpoints, is still visited.
-  absl::StatusOr<bool> IsAtEnd() {
-    NIMBUS_ASSIGN_OR_RETURN(const std::optional<Session::Ahead> ahead, session_.Peek());
+  bool IsEnd(const std::optional<Session::Ahead>& ahead) const {
     if (!ahead.has_value()) return true;
     return range_.to_step.has_value() && ahead->kind == Moment::Kind::kStep &&
            ahead->sequence > last_;
   }
 
   void Visit(const Moment& moment) {
+    if (options_.strict && !report_.missing.has_value() &&
+        LacksDigest(moment, session_.state(), options_.session.state)) {
+      report_.missing =
+          Missing{.what = Missing::What::kDigest, .sequence = moment.sequence, .step = moment.step};
+    }
     switch (moment.kind) {
       case Moment::Kind::kStart:
         CompareDigest(moment, Divergence::What::kDigest);
@@ -130,12 +221,12 @@ class Replay {
       case Moment::Kind::kCheckpoint:
         ++report_.checkpoints_compared;
         CompareDigest(moment, Divergence::What::kCheckpointDigest);
-        if (report_.holds() && !(*moment.state == session_.state().document())) {
+        if (!report_.divergence.has_value() && !(*moment.state == session_.state().document())) {
           Diverge(moment, Divergence::What::kCheckpointState);
           report_.divergence->expected = schema::StateDigest(*moment.state);
           report_.divergence->actual = session_.state().Digest();
         }
-        if (!report_.holds()) SetDifference(moment);
+        if (report_.divergence.has_value()) SetDifference(moment);
         break;
     }
   }
@@ -152,6 +243,7 @@ class Replay {
 
   void Diverge(const Moment& moment, Divergence::What what) {
     report_.divergence.emplace();
+    report_.divergence->operation = report_.operation;
     report_.divergence->what = what;
     report_.divergence->sequence = moment.sequence;
     report_.divergence->step = moment.step;
@@ -166,7 +258,10 @@ class Replay {
   // checkpoint does, if the patches up to it apply.
   void FindDifference() {
     Divergence& divergence = *report_.divergence;
-    if (divergence.difference.has_value() || divergence.what == Divergence::What::kPatch) return;
+    if (divergence.difference.has_value() || divergence.what == Divergence::What::kPatch ||
+        divergence.what == Divergence::What::kRecord) {
+      return;
+    }
     for (;;) {
       const absl::StatusOr<std::optional<Moment>> moment = session_.Next();
       const absl::Status status =
@@ -180,17 +275,20 @@ class Replay {
     }
   }
 
+  const journal::Journal& journal_;
   Session session_;
   const ReplayRange range_;
   const ReplayOptions& options_;
   uint64_t last_ = 0;  // where the last step to be replayed ended
   ReplayReport report_;
+  bool over_ = false;  // a divergence, or a body is missing
 };
 
 }  // namespace
 
 Json Divergence::ToJson() const {
   Json json = Json::MakeObject({{"what", Json::String(std::string(Name(what)))},
+                                {"operation", Json::String(operation.ToString())},
                                 {"sequence", Json::Uint(sequence)},
                                 {"step", Json::Uint(step)},
                                 {"expected", HexOrNull(expected)},
@@ -204,12 +302,34 @@ Json Divergence::ToJson() const {
 }
 
 std::string Divergence::ToString() const {
-  std::string text = step == 0 ? "start" : fmt::format("step {}", step);
-  text += fmt::format(" (record {}): ", sequence);
+  const std::string text = PlaceText(step, sequence) + ": ";
+  if (what == What::kRecord) return text + detail;
   if (what == What::kPatch) return text + "its patch does not apply: " + detail;
   return text + fmt::format("the {} is {}, replay gives {}", Name(what),
                             expected.has_value() ? schema::ToHex(*expected) : "none",
                             actual.has_value() ? schema::ToHex(*actual) : "none");
+}
+
+Json Missing::ToJson() const {
+  Json json = Json::MakeObject({{"what", Json::String(std::string(Name(what)))},
+                                {"operation", Json::String(operation.ToString())},
+                                {"sequence", Json::Uint(sequence)},
+                                {"step", Json::Uint(step)}});
+  if (!detail.empty()) json.Set("detail", Json::String(detail));
+  return json;
+}
+
+std::string Missing::ToString() const {
+  if (what == What::kOperation) return "the operation has not ended";
+  if (what == What::kStep) return fmt::format("{}: it has not ended", PlaceText(step, sequence));
+  if (what == What::kBody) return fmt::format("{}: {}", PlaceText(step, sequence), detail);
+  return fmt::format("{}: no {} is recorded", PlaceText(step, sequence), Name(what));
+}
+
+schema::fb::ReplayVerdict ReplayReport::verdict() const {
+  using schema::fb::ReplayVerdict;
+  if (divergence.has_value()) return ReplayVerdict::diverges;
+  return missing.has_value() ? ReplayVerdict::incomplete : ReplayVerdict::holds;
 }
 
 Json ReplayReport::ToJson() const {
@@ -223,17 +343,28 @@ Json ReplayReport::ToJson() const {
        {"patches", Json::Uint(patches)},
        {"digests_compared", Json::Uint(digests_compared)},
        {"checkpoints_compared", Json::Uint(checkpoints_compared)},
+       {"first_sequence", Json::Uint(first_sequence)},
        {"last_sequence", Json::Uint(last_sequence)},
        {"digest", HexOrNull(digest)},
        {"holds", Json::Bool(holds())},
-       {"divergence", divergence.has_value() ? divergence->ToJson() : Json()}});
+       {"verdict", Json::String(schema::fb::EnumNameReplayVerdict(verdict()))},
+       {"divergence", divergence.has_value() ? divergence->ToJson() : Json()},
+       {"missing", missing.has_value() ? missing->ToJson() : Json()}});
 }
 
 absl::StatusOr<ReplayReport> ReplayOperation(const journal::Journal& journal, const Uuid& operation,
                                              const ReplayRange& range,
                                              const ReplayOptions& options) {
-  NIMBUS_ASSIGN_OR_RETURN(Session session, Session::Open(journal, operation, options.session));
-  return Replay(std::move(session), range, options).Run();
+  absl::StatusOr<Session> session = Session::Open(journal, operation, options.session);
+  if (journal::IsArchiveAbsent(session.status())) {
+    ReplayReport report;
+    report.operation = operation;
+    NIMBUS_ASSIGN_OR_RETURN(report.missing, MissingBody(journal, session.status()));
+    report.first_sequence = report.last_sequence = report.missing->sequence;
+    return report;
+  }
+  NIMBUS_RETURN_IF_ERROR(session.status());
+  return Replay(journal, *std::move(session), range, options).Run();
 }
 
 }  // namespace nimbus::replay

@@ -23,6 +23,9 @@ namespace ondemand = simdjson::ondemand;
 // compared, written or destroyed.
 constexpr size_t kDepthCeiling = 1024;
 
+// Room for so many is made at once: few objects have more.
+constexpr size_t kObjectMembers = 4;
+
 // A thread keeps buffers for documents up to this size; larger ones are freed.
 constexpr size_t kKeptBytesMax = size_t{1} << 20;
 
@@ -163,6 +166,7 @@ class Walk {
 
   absl::Status Object(ondemand::object object, Json* out) {
     Json::Object members;
+    if constexpr (Build) members.reserve(kObjectMembers);
     NIMBUS_RETURN_IF_ERROR(Enter());
     for (simdjson::simdjson_result<ondemand::field> item : object) {
       ondemand::field field;

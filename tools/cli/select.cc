@@ -20,6 +20,8 @@ using Code = absl::StatusCode;
 constexpr size_t kCandidatesShown = 5;
 constexpr size_t kShortIdMin = 8;
 constexpr char kAmbiguous[] = "nimbus.ambiguous";
+constexpr size_t kNearIdMin = 5;  // characters that must be right
+constexpr size_t kIdShownMax = 64;
 
 // Walks back from the end of the journal to the creation of the operation that
 // has `skip` newer ones.
@@ -34,6 +36,20 @@ absl::StatusOr<Uuid> NewestOperation(const journal::Journal& journal, size_t ski
   }
   return Error(Code::kNotFound, "the journal holds no more than {} operation{}", wanted - skip,
                wanted - skip == 1 ? "" : "s");
+}
+
+// What somebody meant who gave an id that is none: one that begins with as many of
+// its digits as any does, and no less than a few.
+absl::StatusOr<std::string> NearId(const journal::Journal& journal, EntityKind kind,
+                                   std::string_view text) {
+  for (size_t length = text.size(); length-- > kNearIdMin;) {
+    const absl::StatusOr<std::vector<Uuid>> found =
+        journal.FindEntitiesByPrefix(kind, text.substr(0, length), 1);
+    if (absl::IsInvalidArgument(found.status())) continue;  // a letter that is no digit
+    NIMBUS_RETURN_IF_ERROR(found.status());
+    if (!found->empty()) return fmt::format("; did you mean {}?", found->front().ToString());
+  }
+  return std::string();
 }
 
 std::string WithHyphens(const std::string& uuid, size_t digits) {
@@ -61,7 +77,9 @@ absl::StatusOr<Uuid> SelectEntity(const journal::Journal& journal, EntityKind ki
   absl::StatusOr<std::vector<Uuid>> found =
       journal.FindEntitiesByPrefix(kind, text, kCandidatesShown + 1);
   if (absl::IsInvalidArgument(found.status()) || (found.ok() && found->empty()) || text.empty()) {
-    return Error(Code::kNotFound, "no {} '{}'", noun, text.substr(0, 64));
+    const std::string_view shown = text.substr(0, kIdShownMax);
+    NIMBUS_ASSIGN_OR_RETURN(const std::string near, NearId(journal, kind, shown));
+    return Error(Code::kNotFound, "no {} '{}'{}", noun, shown, near);
   }
   NIMBUS_RETURN_IF_ERROR(found.status());
   if (found->size() == 1) return found->front();

@@ -1,4 +1,5 @@
-// nimbus-replay: does a recording reproduce itself, and what was the state when?
+// nimbus-replay: does a recording reproduce itself, what was the state when, and why?
+#include "tools/cli/child.h"
 #include "tools/cli/documentation.h"
 #include "tools/nimbus-replay/commands.h"
 
@@ -9,7 +10,14 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", "nimbus-replay " NIMBUS_VERSION);
   cli::AddGlobalOptions(&app, &line);
   nimbus::tools::AddRunCommand(&app, &line);
+  nimbus::tools::AddVerifyCommand(&app, &line);
   nimbus::tools::AddStateCommand(&app, &line);
+  nimbus::tools::AddStepCommand(&app, &line);
+  nimbus::tools::AddDiffCommand(&app, &line);
+  nimbus::tools::AddBlameCommand(&app, &line);
+  nimbus::tools::AddBisectCommand(&app, &line, cli::AfterDashes(argc, argv));
+  nimbus::tools::AddForkCommand(&app, &line);
+  nimbus::tools::AddExportCommand(&app, &line);
   nimbus::tools::AddListCommand(&app, &line);
   cli::AddDocumentationCommands(&app, NIMBUS_VERSION, cli::CommonManSections());
   return cli::RunProgram(&app, &line, argc, argv);

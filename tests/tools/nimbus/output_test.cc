@@ -40,6 +40,11 @@ TEST_F(OutputTest, IsOneDocumentWithJson) {
   EXPECT_TRUE(Document(Replay({"list", "@", "--json"})).IsObject());
   EXPECT_TRUE(Document(Replay({"run", "@", "--json"})).IsObject());
   EXPECT_TRUE(Document(Replay({"state", "@", "--json"})).IsObject());
+  EXPECT_TRUE(Document(Replay({"verify", "--all", "--json"})).IsObject());
+  EXPECT_TRUE(Document(Replay({"blame", "@", "/messages", "--json"})).IsObject());
+  EXPECT_TRUE(Document(Replay({"diff", "@", "@", "--json"})).IsObject());
+  EXPECT_TRUE(Document(Replay({"export", "@", "--json"})).IsObject());
+  EXPECT_TRUE(Document(Replay({"fork", "@", "--at", "start", "-n", "--json"})).IsObject());
 }
 
 TEST_F(OutputTest, IsPlainTextWhenPiped) {
@@ -108,7 +113,7 @@ TEST_F(OutputTest, TakesOnlyCountsForCounts) {
   EXPECT_EQ(Nimbus({"journal", "tail", "-n", "-2"}).exit_code, 64);
   EXPECT_EQ(Replay({"run", "@", "--from-step", "-1"}).exit_code, 64);
   EXPECT_EQ(Replay({"run", "@", "--to-step", "-18446744073709551615"}).exit_code, 64);
-  EXPECT_EQ(Replay({"state", "@", "--at-step", "4294967297"}).exit_code, 64);
+  EXPECT_EQ(Replay({"state", "@", "--at", "4294967297"}).exit_code, 66);
 }
 
 TEST_F(OutputTest, SaysWhichCommandThereIsNot) {

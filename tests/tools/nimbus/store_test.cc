@@ -157,7 +157,7 @@ TEST_F(StoreTest, ReplaysFromTheStartAndFromEveryCheckpoint) {
       const std::string at(checkpoint.StringOr("id"));
       const Finished run = Replay({"run", id, "--from-checkpoint", at});
       EXPECT_EQ(run.exit_code, 0) << run.out << run.err;
-      EXPECT_TRUE(Document(Replay({"state", id, "--at-checkpoint", at})).IsObject());
+      EXPECT_TRUE(Document(Replay({"state", id, "--at", at})).IsObject());
       ++checkpoints;
     }
   }

@@ -54,4 +54,7 @@ absl::StatusOr<PruneReport> PruneJournal(Journal* journal, const PruneOptions& o
 // Whether a read failed because an archive is not in its place.
 bool IsArchiveAbsent(const absl::Status& status);
 
+// If so, the record whose body that archive holds.
+std::optional<uint64_t> AbsentRecord(const absl::Status& status);
+
 }  // namespace nimbus::journal

@@ -14,6 +14,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "nimbus/replay/pointer.h"
 #include "nimbus/schema/json.h"
 
 namespace nimbus::replay {
@@ -46,8 +47,5 @@ schema::Json Diff(const schema::Json& from, const schema::Json& to);
 // The patch that appends `items` to the array at `array_path` (a JSON Pointer),
 // made without looking at the document.
 schema::Json AppendPatch(std::string_view array_path, std::vector<schema::Json> items);
-
-// Appends "/" and `token`, escaped as RFC 6901 says.
-void AppendPointerToken(std::string_view token, std::string* pointer);
 
 }  // namespace nimbus::replay

@@ -1,0 +1,78 @@
+// Going on from another operation's state: a new operation whose past is a part of
+// that of its parent.
+//
+//   NIMBUS_ASSIGN_OR_RETURN(const ForkPlan plan, PlanFork(*journal, parent,
+//                           {.kind = Point::Kind::kLastFailure}));
+//   plan.reused.steps, plan.reused.tokens;              // what need not be done again
+//   NIMBUS_ASSIGN_OR_RETURN(const Forked forked, ForkOperation(journal.get(), plan, {}));
+//
+// Nothing is copied: the new operation names its parent and the point, its state
+// begins with the parent's there, and its own steps are numbered from 1. So the
+// parent's bodies are kept as long as the fork is (journal/prune.h). projections'
+// Lineage tells of both directions.
+//
+// Thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "nimbus/journal/journal.h"
+#include "nimbus/replay/point.h"
+#include "nimbus/replay/session.h"
+
+namespace nimbus::replay {
+
+// What some steps took. Tokens and cost of the steps that tell them.
+struct StepTotals {
+  uint64_t steps = 0;
+  uint64_t duration_ms = 0;
+  uint64_t tokens = 0;
+  int64_t cost_microdollars = 0;
+};
+
+struct ForkPlan {
+  schema::Uuid parent;
+  journal::Lifecycle parent_status = journal::Lifecycle::kPending;
+  OperationRecord operation;               // how the parent was created
+  std::optional<schema::Uuid> checkpoint;  // that it begins with, else
+  uint32_t step = 0;                       // the state after this step; the last that is reused
+  uint64_t sequence = 0;                   // of the event after which it goes on
+  schema::Digest digest{};                 // of the state there
+  uint64_t state_bytes = 0;
+  StepTotals reused;     // ended by then
+  StepTotals after;      // recorded by the parent after it: the fork does its own
+  uint64_t unended = 0;  // steps that had begun by then and not ended: not reused
+
+  schema::Json ToJson() const;
+};
+
+// What would be reused; appends nothing. Errors as SeekTo. FailedPrecondition also:
+// the parent has not been started, so there is no state to begin with. Costs a
+// seek, and reading the records of the parent's steps.
+absl::StatusOr<ForkPlan> PlanFork(const journal::Journal& journal, const schema::Uuid& parent,
+                                  const Point& point, const SessionOptions& options = {});
+
+struct ForkOptions {
+  std::string name;                     // of the new operation; the parent's when empty
+  std::optional<schema::Uuid> session;  // to put it in; the parent's when unset, see below
+};
+
+struct Forked {
+  schema::Uuid operation;
+  schema::Uuid session;
+  bool new_session = false;
+  uint64_t sequence = 0;  // of the last event, for Database::WaitFor
+};
+
+// Creates the operation, with the type and the input of its parent, and starts it:
+// durable, and all or nothing. It is in its parent's session; if that has ended, and
+// none was named, in a new one of the same name and context. FailedPrecondition: the
+// session named has ended. NotFound: there is no such session. Else as
+// Journal::Append.
+absl::StatusOr<Forked> ForkOperation(journal::Journal* journal, const ForkPlan& plan,
+                                     const ForkOptions& options = {});
+
+}  // namespace nimbus::replay
