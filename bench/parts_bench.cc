@@ -13,6 +13,7 @@
 #include "frame.h"
 #include "merkle.h"
 #include "nimbus/schema/event.h"
+#include "stream_marks.h"
 #include "testing/workload.h"
 
 namespace nimbus::bench {
@@ -115,6 +116,14 @@ void BM_FrontierAppend(benchmark::State& state) {
   benchmark::DoNotOptimize(frontier.Root());
 }
 BENCHMARK(BM_FrontierAppend);
+
+void BM_StreamMarks(benchmark::State& state) {
+  PerEvent(state, [](size_t i) {
+    const schema::fb::Envelope* envelope = journal::FindEnvelope(AllEvents().records[i]);
+    benchmark::DoNotOptimize(journal::StreamMarks(*envelope));
+  });
+}
+BENCHMARK(BM_StreamMarks);
 
 void BM_RecordFrame(benchmark::State& state) {
   const Events& all = AllEvents();

@@ -294,7 +294,7 @@ absl::Status HistoryWriter::Apply(const AppliedRecord& record) {
     // What the attempt came to, until another one comes to something.
     case fb::Event::StepAttemptFailed: {
       const auto* e = r.event_as_StepAttemptFailed();
-      return EndStep(record, "pending", *e->step(), e->outcome());
+      return EndStep(record, "pending", Uuid::FromFb(*e->step()), e->outcome());
     }
     case fb::Event::CheckpointCreated:
       return CreateCheckpoint(record, *r.event_as_CheckpointCreated());

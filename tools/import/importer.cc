@@ -331,6 +331,8 @@ absl::Status Import::EndStep(const Item& item, Progress* progress) {
   } else if (!step.messages.empty()) {
     NIMBUS_ASSIGN_OR_RETURN(change,
                             stored.state->Record(replay::AppendPatch("/messages", step.messages)));
+  } else if (stored.state) {
+    stored.state->FoldUnchanged();
   }
   event.body.patch = change.patch;
   if (change.digest) event.body.digest = Fb(*change.digest);
