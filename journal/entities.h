@@ -19,7 +19,10 @@
 //   Operation{Completed,Failed,Cancelled}  it is not final         → final
 //   StepAdded            the operation is not final, the step does not exist → pending;
 //                        takes the operation's next step number
-//   StepStarted          the step is of this operation and pending → running
+//   StepStarted          the step is of this operation and pending, its attempt is the
+//                        next one                                  → running
+//   StepAttemptFailed    the step is of this operation and running, the attempt is
+//                        the one under way                         → pending
 //   Step{Completed,Failed,Cancelled}  of this operation, which is not final, and not final → final
 //   CheckpointCreated    the checkpoint does not exist, its step is of this operation
 //   ImportStarted        the source holds, or takes, the name (format, key) → running
@@ -47,6 +50,7 @@
 //   OperationForked      the operation has no step yet and is no fork, its parent, which is
 //                        another, and checkpoint exist
 //   OperationReplayed    the operation exists, the receipt does not, the records did
+//   ValueRecorded        the operation is not final
 #pragma once
 
 #include <array>

@@ -123,6 +123,41 @@ absl::StatusOr<Entity*> MoveStep(const RuleContext& context, const schema::fb::I
   return operation;
 }
 
+absl::Status CheckAttempt(const RuleContext& context, const schema::fb::Id& step_id,
+                          uint32_t attempt) {
+  NIMBUS_ASSIGN_OR_RETURN(const Entity* step, RequireStep(context, step_id));
+  const uint64_t next = uint64_t{step->state.steps} + 1;
+  if (attempt == next) return absl::OkStatus();
+  return Error(Code::kFailedPrecondition, "{} is at attempt {}, not {}",
+               Describe(EntityKind::step, step->state.id), next, attempt);
+}
+
+absl::StatusOr<Entity*> StartStep(const RuleContext& context) {
+  const auto& event = *context.record.event_as_StepStarted();
+  NIMBUS_ASSIGN_OR_RETURN(Entity * operation,
+                          MoveStep(context, *event.step(), Lifecycle::kRunning));
+  NIMBUS_RETURN_IF_ERROR(CheckAttempt(context, *event.step(), event.attempt()));
+  return operation;
+}
+
+absl::StatusOr<Entity*> FailAttempt(const RuleContext& context) {
+  const auto& event = *context.record.event_as_StepAttemptFailed();
+  NIMBUS_ASSIGN_OR_RETURN(Entity * step, RequireStep(context, *event.step()));
+  if (StateOf(*step) != Lifecycle::kRunning) return Refuse(*step, "no attempt is under way");
+  NIMBUS_RETURN_IF_ERROR(CheckAttempt(context, *event.step(), event.attempt()));
+  NIMBUS_ASSIGN_OR_RETURN(Entity * operation,
+                          MoveStep(context, *event.step(), Lifecycle::kPending));
+  ++step->state.steps;
+  return operation;
+}
+
+absl::StatusOr<Entity*> RecordValue(const RuleContext& context) {
+  NIMBUS_ASSIGN_OR_RETURN(Entity * operation,
+                          context.changes.Require(EntityKind::operation, context.stream));
+  if (IsFinal(StateOf(*operation))) return Refuse(*operation, "it takes no value");
+  return operation;
+}
+
 absl::StatusOr<Entity*> CreateCheckpoint(const RuleContext& context) {
   const auto& event = *context.record.event_as_CheckpointCreated();
   NIMBUS_ASSIGN_OR_RETURN(Entity * operation,
@@ -253,7 +288,7 @@ absl::StatusOr<Entity*> ApplyStepRule(const RuleContext& context) {
     case Event::StepAdded:
       return AddStep(context);
     case Event::StepStarted:
-      return MoveStep(context, *record.event_as_StepStarted()->step(), Lifecycle::kRunning);
+      return StartStep(context);
     case Event::StepCompleted:
       return MoveStep(context, *record.event_as_StepCompleted()->step(), Lifecycle::kCompleted);
     case Event::StepFailed:
@@ -310,6 +345,11 @@ absl::StatusOr<Entity*> ApplyLineageRule(const RuleContext& context) {
   }
 }
 
+absl::StatusOr<Entity*> ApplyRecordingRule(const RuleContext& context) {
+  if (context.record.event_type() == Event::ValueRecorded) return RecordValue(context);
+  return FailAttempt(context);
+}
+
 }  // namespace
 
 absl::StatusOr<Entity*> Create(const RuleContext& context, EntityKind kind, const Uuid& id,
@@ -346,7 +386,8 @@ absl::StatusOr<Entity*> ApplyRule(const RuleContext& context) {
   if (type <= Event::PersonaUsed) return ApplyPersonaRule(context);
   if (type <= Event::EnvironmentConfigDeleted) return ApplyConfigRule(context);
   if (type <= Event::CredentialProfileDeleted) return ApplyCredentialRule(context);
-  return ApplyLineageRule(context);
+  if (type <= Event::OperationReplayed) return ApplyLineageRule(context);
+  return ApplyRecordingRule(context);
 }
 
 }  // namespace nimbus::journal

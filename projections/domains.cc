@@ -22,6 +22,7 @@ constexpr Domain kDomains[] = {
     {6, Event::CredentialProfileSaved, Event::CredentialProfileDeleted,
      &CredentialProfileWriter::Create},
     {7, Event::OperationForked, Event::OperationReplayed, &LineageWriter::Create},
+    {2, Event::StepAttemptFailed, Event::StepAttemptFailed, &HistoryWriter::Create},
     {3, Event::PluginInstalled, Event::HookRemoved, &PluginsWriter::Create},
     {3, Event::RegistryEntryCached, Event::RegistryEntryRemoved, &RegistryWriter::Create},
 };

@@ -257,6 +257,11 @@ absl::Status HistoryWriter::Apply(const AppliedRecord& record) {
       const auto* e = r.event_as_StepCancelled();
       return EndStep(record, "cancelled", *e->step(), e->outcome());
     }
+    // What the attempt came to, until another one comes to something.
+    case fb::Event::StepAttemptFailed: {
+      const auto* e = r.event_as_StepAttemptFailed();
+      return EndStep(record, "pending", *e->step(), e->outcome());
+    }
     case fb::Event::CheckpointCreated:
       return CreateCheckpoint(record, *r.event_as_CheckpointCreated());
     default:

@@ -21,6 +21,7 @@ std::optional<Uuid> StepOf(const fb::Record& record) {
   if (const auto* e = record.event_as_StepCompleted()) step = e->step();
   if (const auto* e = record.event_as_StepFailed()) step = e->step();
   if (const auto* e = record.event_as_StepCancelled()) step = e->step();
+  if (const auto* e = record.event_as_StepAttemptFailed()) step = e->step();
   return step == nullptr ? std::nullopt : std::optional<Uuid>(Uuid::FromFb(*step));
 }
 

@@ -56,6 +56,7 @@ class SearchWriter : public RowWriter {
       case Event::StepCompleted:
       case Event::StepFailed:
       case Event::StepCancelled:
+      case Event::StepAttemptFailed:
         return true;
       default:
         return false;
@@ -81,7 +82,8 @@ class SearchWriter : public RowWriter {
 };
 
 constexpr Domain kDomains[] = {
-    {1, Event::OperationCreated, Event::StepCancelled, &SearchWriter::Create}};
+    {1, Event::OperationCreated, Event::StepCancelled, &SearchWriter::Create},
+    {1, Event::StepAttemptFailed, Event::StepAttemptFailed, &SearchWriter::Create}};
 
 // The string token that begins at `at`, with its quotes.
 std::string_view StringToken(std::string_view json, size_t at) {

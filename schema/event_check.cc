@@ -89,6 +89,7 @@ absl::Status CheckStepId(const fb::EventUnion& payload) {
   if (const auto* e = payload.AsStepCompleted()) return CheckId("step", e->step);
   if (const auto* e = payload.AsStepFailed()) return CheckId("step", e->step);
   if (const auto* e = payload.AsStepCancelled()) return CheckId("step", e->step);
+  if (const auto* e = payload.AsStepAttemptFailed()) return CheckId("step", e->step);
   return absl::OkStatus();
 }
 
@@ -179,6 +180,7 @@ absl::Status CheckPayload(const fb::EventUnion& payload) {
   NIMBUS_RETURN_IF_ERROR(CheckPersonaPayload(payload));
   NIMBUS_RETURN_IF_ERROR(CheckConfigPayload(payload));
   NIMBUS_RETURN_IF_ERROR(CheckCredentialPayload(payload));
+  if (const auto* e = payload.AsValueRecorded()) return CheckName("name", e->name, true);
   if (const auto* e = payload.AsOperationForked()) return CheckId("parent", e->parent);
   if (const auto* e = payload.AsOperationReplayed()) return CheckId("receipt", e->receipt);
   return absl::OkStatus();

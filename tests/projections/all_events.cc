@@ -153,7 +153,8 @@ Event RandomHistory::Make(fb::Event type) {
   if (type <= fb::Event::PersonaUsed) return MakePersona(type);
   if (type <= fb::Event::EnvironmentConfigDeleted) return MakeConfig(type);
   if (type <= fb::Event::CredentialProfileDeleted) return MakeCredential(type);
-  return MakeLineage(type);
+  if (type <= fb::Event::OperationReplayed) return MakeLineage(type);
+  return MakeRecording(type);
 }
 
 // What is not the kind's own is not looked at. Some events come without a body, as
@@ -265,8 +266,11 @@ Event RandomHistory::MakeStep(fb::Event type) {
       if (Chance(2)) added.tool_name = Word();
       return MakeEvent(EntityKind::operation, Pick(operations_), std::move(added));
     }
-    case fb::Event::StepStarted:
-      return about(fb::StepStartedT{});
+    case fb::Event::StepStarted: {
+      fb::StepStartedT started;
+      started.attempt = Chance(2) ? 1 : 2;
+      return about(std::move(started));
+    }
     case fb::Event::StepCompleted:
       return ended(fb::StepCompletedT{});
     case fb::Event::StepFailed:
@@ -534,6 +538,20 @@ Event RandomHistory::MakeLineage(fb::Event type) {
       return MakeEvent(EntityKind::operation, operation, std::move(replayed));
     }
   }
+}
+
+Event RandomHistory::MakeRecording(fb::Event type) {
+  if (type == fb::Event::ValueRecorded) {
+    fb::ValueRecordedT value;
+    value.name = Word();
+    return MakeEvent(EntityKind::operation, Pick(operations_), std::move(value));
+  }
+  const Step step = Pick(steps_);
+  fb::StepAttemptFailedT failed;
+  failed.step = IdOf(step.id);
+  failed.attempt = static_cast<uint32_t>(1 + Below(2));
+  failed.outcome = Outcome();
+  return MakeEvent(EntityKind::operation, step.operation, std::move(failed));
 }
 
 // That there is one more to pick.

@@ -68,6 +68,7 @@ class RandomHistory {
   schema::Event MakeConfig(schema::fb::Event type);
   schema::Event MakeCredential(schema::fb::Event type);
   schema::Event MakeLineage(schema::fb::Event type);
+  schema::Event MakeRecording(schema::fb::Event type);
   std::unique_ptr<schema::fb::OutcomeT> Outcome();
   std::unique_ptr<schema::fb::Id> Holder(schema::fb::EntityKind kind, std::string_view role);
 

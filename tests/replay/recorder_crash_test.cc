@@ -63,12 +63,13 @@ class RecorderCrashTest : public ReplayTest {
     return run->out;
   }
 
-  void ExpectReplays(const schema::Uuid& operation, const std::string& digest) {
+  void ExpectReplays(const schema::Uuid& operation, const std::string& digest,
+                     int steps = kSteps) {
     Open();
     absl::StatusOr<ReplayReport> report = ReplayOperation(*journal_, operation, {});
     ASSERT_THAT(report, IsOk());
     EXPECT_TRUE(report->holds()) << report->ToJson().Dump();
-    EXPECT_EQ(report->steps, static_cast<uint64_t>(kSteps));
+    EXPECT_EQ(report->steps, static_cast<uint64_t>(steps));
     EXPECT_EQ(schema::ToHex(*report->digest) + "\n", digest);
     EXPECT_GE(report->checkpoints_compared, 2u);
     journal_.reset();
@@ -137,6 +138,76 @@ TEST_F(RecorderCrashTest, ResumesAfterKillsAtRandomMoments) {
   ran.erase(std::unique(ran.begin(), ran.end()), ran.end());
   EXPECT_EQ(ran, AllSteps());
   ExpectReplays(operation_, digest);
+}
+
+// Something of each kind (crashing_agent's `everything`), and whatever is in it.
+constexpr int kStepsOfEverything = 7;
+// Three steps are open at once.
+constexpr size_t kOpenMax = 3;
+
+class EveryAppendTest : public RecorderCrashTest {
+ protected:
+  absl::StatusOr<test::Finished> Record(const schema::Uuid& operation, int die_at) {
+    return test::RunProgram(Agent(operation, "everything", {"at", std::to_string(die_at)}));
+  }
+
+  // Whole, each step once, and what the same agent does again.
+  void ExpectRecorded(const schema::Uuid& operation, const std::string& digest) {
+    ExpectReplays(operation, digest, kStepsOfEverything);
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const test::Finished again,
+                                test::RunProgram(Agent(operation, "reexecute")));
+    EXPECT_EQ(again.exit_code, 0) << again.err;
+    EXPECT_EQ(again.out, digest);
+    Open();
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const auto entity,
+                                journal_->FindEntity(schema::fb::EntityKind::operation, operation));
+    ASSERT_TRUE(entity.has_value());
+    EXPECT_EQ(entity->steps, static_cast<uint32_t>(kStepsOfEverything));
+    EXPECT_EQ(static_cast<journal::Lifecycle>(entity->state), journal::Lifecycle::kCompleted);
+    journal::Reader reader(*journal_);
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const journal::RecordView* end, reader.Read(entity->head_sequence));
+    ASSERT_NE(end->record->event_as_OperationCompleted(), nullptr);
+    EXPECT_EQ(end->record->event_as_OperationCompleted()->outcome()->tokens_used(), 28u);
+    journal_.reset();
+  }
+};
+
+TEST_F(EveryAppendTest, KilledBeforeAnyOneOfThemItGoesOnAsIfItHadNotBeen) {
+  std::string digest;
+  NIMBUS_ASSERT_OK_AND_ASSIGN(test::Finished run, Record(schema::NewUuid(), 0));
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  digest = run.out;
+  int die_at = 1;
+  for (;; ++die_at) {
+    const schema::Uuid operation = schema::NewUuid();
+    NIMBUS_ASSERT_OK_AND_ASSIGN(run, Record(operation, die_at));
+    const bool killed = run.signal == SIGKILL;
+    if (killed) {
+      NIMBUS_ASSERT_OK_AND_ASSIGN(run, Record(operation, 0));
+    }
+    EXPECT_EQ(run.exit_code, 0) << "killed before append " << die_at << ": " << run.err;
+    EXPECT_EQ(run.out, digest);
+    EXPECT_LE(Ran(operation).size(), kStepsOfEverything + kOpenMax);
+    ExpectRecorded(operation, digest);
+    ASSERT_FALSE(HasFailure()) << "killed before append " << die_at;
+    if (!killed) break;
+  }
+  EXPECT_GT(die_at, 20);  // there were so many places to die at
+}
+
+TEST_F(EveryAppendTest, KilledAfterEveryOneOfThemItComesToTheSameEnd) {
+  NIMBUS_ASSERT_OK_AND_ASSIGN(test::Finished run, Record(schema::NewUuid(), 0));
+  const std::string digest = run.out;
+  int kills = 0;
+  // Each run appends once.
+  for (run.exit_code = -1; run.exit_code != 0; ++kills) {
+    ASSERT_LT(kills, 100);
+    NIMBUS_ASSERT_OK_AND_ASSIGN(run, Record(operation_, 2));
+    ASSERT_TRUE(run.signal == SIGKILL || run.exit_code == 0) << run.err;
+  }
+  EXPECT_GT(kills, 15);
+  EXPECT_EQ(run.out, digest);
+  ExpectRecorded(operation_, digest);
 }
 
 }  // namespace

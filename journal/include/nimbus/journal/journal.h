@@ -92,7 +92,8 @@ struct EntityState {
   uint64_t first_sequence = 0;  // the event that made it
   uint64_t head_sequence = 0;   // the last event of its stream; of a step: the last about it
   // Of an operation: steps added. Of a source: records stored. Of a preference: its
-  // version. Of a plugin: plugins that need it. Of a persona: what refers to it.
+  // version. Of a plugin: plugins that need it. Of a persona: what refers to it. Of a
+  // step: its attempts that failed and were followed by another.
   uint32_t steps = 0;
 };
 
