@@ -102,20 +102,25 @@ absl::Status Recorder::Impl::Checkpoint(std::string name) {
   if (name.empty()) return Error(Code::kInvalidArgument, "a checkpoint needs a name");
   const std::lock_guard lock(mu_);
   NIMBUS_RETURN_IF_ERROR(broken_);
-  const bool in_fork = tape_.own_base() > 0;
-  if (!main_.last_ended.has_value() && (!in_fork || done_ == 0)) {
-    return Error(Code::kFailedPrecondition, "a checkpoint belongs to a step, and there is none");
-  }
   const Recorded& next = main_.next;
-  if (next.kind == Recorded::Kind::kCheckpoint && next.name == name) return Advance();
+  const bool in_checkpoint = next.kind == Recorded::Kind::kCheckpoint;
+  if (!main_.last_ended.has_value() && !in_checkpoint) {
+    // Where a fork begins, the state is its parent's, which has it.
+    if (tape_.own_base() > 0 && done_ == tape_.own_base()) return absl::OkStatus();
+    if (done_ == 0) {
+      return Error(Code::kFailedPrecondition, "a checkpoint belongs to a step, and there is none");
+    }
+  }
+  if (in_checkpoint && next.name == name) return Advance();
   if (next.kind == Recorded::Kind::kEnd && !reexecuting()) return Ended();
   if (next.kind != Recorded::Kind::kNone) {
     return Diverge(What::kCheckpoint, next.ToJson(), Named("checkpoint", name));
   }
   if (reexecuting()) return GoesNoFurther();
   if (IsFinal(status_)) return Ended();
-  // Where a fork begins, the state is its parent's, which has it.
-  if (!main_.last_ended.has_value()) return absl::OkStatus();
+  if (!main_.last_ended.has_value()) {
+    return Error(Code::kFailedPrecondition, "a checkpoint belongs to a step that has ended");
+  }
   std::vector<Event> events;
   events.push_back(CheckpointEvent(*main_.last_ended, name, main_.state));
   NIMBUS_RETURN_IF_ERROR(Append(std::move(events)));

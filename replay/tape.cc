@@ -185,9 +185,10 @@ absl::StatusOr<uint64_t> Tape::ForkSequence(const Fork& fork) {
   bool added = false;
   const auto visit = [&](const RecordView& view) -> absl::StatusOr<bool> {
     if (fork.step_number == 0) {
-      // Its start, or what comes nearest.
-      found = view.sequence;
-      return view.record->event_type() != Event::OperationStarted;
+      const bool start = view.record->event_type() == Event::OperationStarted;
+      // What was never started has come to nothing.
+      if (start || !found.has_value()) found = view.sequence;
+      return !start;
     }
     added = view.record->event_type() == Event::StepAdded &&
             view.envelope().ordinal() == fork.step_number;

@@ -21,10 +21,12 @@ using schema::fb::OperationPlannedT;
 using schema::fb::OperationStartedT;
 using schema::fb::SessionStartedT;
 using schema::fb::SourceStoredT;
+using schema::fb::StepAttemptFailedT;
 using schema::fb::StepCancelledT;
 using schema::fb::StepCompletedT;
 using schema::fb::StepFailedT;
 using schema::fb::StepStartedT;
+using schema::fb::ValueRecordedT;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
@@ -197,6 +199,46 @@ TEST_F(EntitiesTest, AStepStartsOnceAndEndsOnce) {
   Accept(StepAdded(operation_, cancelled));
   Accept(StepEvent<StepCancelledT>(operation_, cancelled));
   EXPECT_EQ(StateOf(EntityKind::step, cancelled), Lifecycle::kCancelled);
+}
+
+TEST_F(EntitiesTest, AnAttemptFollowsOneThatFailed) {
+  const auto started = [&](uint32_t attempt) {
+    StepStartedT payload;
+    payload.step = std::make_unique<Id>(step_.ToFb());
+    payload.attempt = attempt;
+    return MakeEvent(EntityKind::operation, operation_, std::move(payload));
+  };
+  const auto failed = [&](uint32_t attempt) {
+    StepAttemptFailedT payload;
+    payload.step = std::make_unique<Id>(step_.ToFb());
+    payload.attempt = attempt;
+    return MakeEvent(EntityKind::operation, operation_, std::move(payload));
+  };
+  Refuse(failed(1), Code::kFailedPrecondition, step_, "no attempt is under way");
+  Refuse(started(0), Code::kFailedPrecondition, step_, "attempt 1");
+  Refuse(started(2), Code::kFailedPrecondition, step_, "attempt 1");
+  Accept(started(1));
+  Refuse(failed(2), Code::kFailedPrecondition, step_, "attempt 1");
+  Accept(failed(1));
+  EXPECT_EQ(StateOf(EntityKind::step, step_), Lifecycle::kPending);
+  EXPECT_EQ((*journal_->FindEntity(EntityKind::step, step_))->steps, 1u);
+  Refuse(failed(2), Code::kFailedPrecondition, step_, "no attempt is under way");
+  Refuse(started(1), Code::kFailedPrecondition, step_, "attempt 2");
+  Accept(started(2));
+  Accept(StepEvent<StepCompletedT>(operation_, step_));
+  Refuse(failed(2), Code::kFailedPrecondition, step_, "no attempt is under way");
+  Refuse(StepEvent<StepAttemptFailedT>(operation_, nobody_), Code::kNotFound, nobody_, "step");
+}
+
+TEST_F(EntitiesTest, AValueIsOfAnOperationThatHasNotEnded) {
+  ValueRecordedT value;
+  value.name = "now";
+  Refuse(MakeEvent(EntityKind::operation, nobody_, ValueRecordedT(value)), Code::kNotFound, nobody_,
+         "operation");
+  Accept(MakeEvent(EntityKind::operation, operation_, ValueRecordedT(value)));
+  Accept(OperationEvent<OperationFailedT>(operation_));
+  Refuse(MakeEvent(EntityKind::operation, operation_, ValueRecordedT(value)),
+         Code::kFailedPrecondition, operation_, "no value");
 }
 
 TEST_F(EntitiesTest, AStepOfAnotherOperationIsRefused) {

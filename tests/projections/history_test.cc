@@ -181,6 +181,33 @@ TEST_F(HistoryTest, StepsAreNumberedAndEndWithTheirOutput) {
   EXPECT_EQ(found->steps[3].status, Lifecycle::kCancelled);
 }
 
+TEST_F(HistoryTest, AStepShowsWhatItsLastAttemptCameTo) {
+  const Uuid operation = MakeOperation(MakeSession());
+  const Uuid step = MakeStep(operation);
+  ASSERT_THAT(history().StartOperationStep(step), IsOk());
+  fb::StepAttemptFailedT payload;
+  payload.step = std::make_unique<fb::Id>(step.ToFb());
+  payload.outcome = std::make_unique<fb::OutcomeT>();
+  payload.outcome->duration_ms = 7;
+  schema::Event failed =
+      schema::MakeEvent(fb::EntityKind::operation, operation, std::move(payload));
+  failed.body.error = "no route";
+  ASSERT_THAT(journal().Append(failed), IsOk());
+  const std::string row =
+      "SELECT status || ' ' || coalesce(output, '') || ' ' || coalesce(duration_ms, '') "
+      "FROM operation_steps";
+  EXPECT_THAT(Sql(row), ElementsAre(R"(pending {"error":"no route"} 7)"));
+  fb::StepStartedT again;
+  again.step = std::make_unique<fb::Id>(step.ToFb());
+  again.attempt = 2;
+  ASSERT_THAT(
+      journal().Append(schema::MakeEvent(fb::EntityKind::operation, operation, std::move(again))),
+      IsOk());
+  EXPECT_THAT(Sql(row), ElementsAre(R"(running {"error":"no route"} 7)"));
+  ASSERT_THAT(history().CompleteOperationStep(step, {}), IsOk());
+  EXPECT_THAT(Sql(row), ElementsAre("completed  "));
+}
+
 TEST_F(HistoryTest, CheckpointsHoldTheirStateAndItsDigest) {
   const Uuid operation = MakeOperation(MakeSession());
   const Uuid step = MakeStep(operation);

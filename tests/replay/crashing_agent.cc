@@ -2,10 +2,10 @@
 // number to the ledger, the outside world, and dies where it is told to.
 //
 //   crashing_agent STORE SESSION OPERATION STEPS LEDGER once|idempotent [in|after STEP]
-//   crashing_agent STORE SESSION OPERATION 0 LEDGER everything|reexecute [at APPEND]
+//   crashing_agent STORE SESSION OPERATION 0 LEDGER everything|reexecute [at EVENT]
 //
-// The second records something of each kind, and dies right before an append of
-// this run, counted from 1; or executes that again, and exits 1 unless it holds.
+// The second records something of each kind, and dies while an event of this run is
+// appended, counted from 1; or executes that again, and exits 1 unless it holds.
 // Prints the digest of the final state. Exits 3 when a step is in doubt.
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -74,13 +74,13 @@ struct Agent {
 class DeadlyClock final : public nimbus::schema::Clock {
  public:
   int64_t NowMicros() override {
-    if (++appends_ == die_at) Die();
+    if (--left_ == 0) Die();
     return nimbus::schema::SystemClock().NowMicros();
   }
-  int die_at = 0;
+  void Arm(int die_at) { left_ = die_at; }
 
  private:
-  std::atomic<int> appends_ = 0;
+  std::atomic<int> left_ = 0;
 };
 
 // Steps one by one, with attempts, in parallel and on threads; values, checkpoints.
@@ -95,8 +95,7 @@ class Everything {
     if (!random.ok()) return random.status();
     const absl::StatusOr<int64_t> now = recorder_.Now();
     if (!now.ok()) return now.status();
-    absl::Status status =
-        recorder_.Step(Call(1, *now), [&] { return Work(1); }).status();
+    absl::Status status = recorder_.Step(Call(1, *now), [&] { return Work(1); }).status();
     if (status.ok()) status = RunWithAttempts();
     if (status.ok()) status = recorder_.Checkpoint("tried");
     if (status.ok()) status = RunInParallel();
@@ -119,10 +118,10 @@ class Everything {
     if (const absl::Status status = WriteLedger(ledger_, number); !status.ok()) return status;
     StepResult result;
     result.output = std::to_string(number);
-    result.patch = Json::MakeArray({Json::MakeObject(
-        {{"op", Json::String("add")},
-         {"path", Json::String(fmt::format("/step{}", number))},
-         {"value", Json::String(std::string(3000, 'x'))}})});
+    result.patch =
+        Json::MakeArray({Json::MakeObject({{"op", Json::String("add")},
+                                           {"path", Json::String(fmt::format("/step{}", number))},
+                                           {"value", Json::String(std::string(3000, 'x'))}})});
     result.outcome.tokens_used = static_cast<uint64_t>(number);
     return result;
   }
@@ -174,22 +173,22 @@ class Everything {
 
 absl::Status RecordEverything(char** argv, int die_at) {
   DeadlyClock clock;
-  clock.die_at = die_at;
   nimbus::journal::Options of_journal;
   of_journal.clock = &clock;
   absl::StatusOr<std::unique_ptr<nimbus::journal::Journal>> journal =
       nimbus::journal::Journal::Open(argv[1], of_journal);
   if (!journal.ok()) return journal.status();
+  clock.Arm(die_at);
   const bool again = std::string(argv[6]) == "reexecute";
   RecorderOptions options;
   if (again) options.mode = RecorderOptions::Mode::kReexecute;
-  absl::StatusOr<Recorder> recorder = Recorder::Open(
-      journal->get(),
-      {.id = nimbus::schema::ParseUuid(argv[3]).value_or(Uuid()),
-       .session = nimbus::schema::ParseUuid(argv[2]).value_or(Uuid()),
-       .type = "deploy",
-       .state = Json::MakeObject()},
-      options);
+  absl::StatusOr<Recorder> recorder =
+      Recorder::Open(journal->get(),
+                     {.id = nimbus::schema::ParseUuid(argv[3]).value_or(Uuid()),
+                      .session = nimbus::schema::ParseUuid(argv[2]).value_or(Uuid()),
+                      .type = "deploy",
+                      .state = Json::MakeObject()},
+                     options);
   if (!recorder.ok()) return recorder.status();
   const absl::Status status = Everything(&*recorder, argv[5]).Run();
   if (!status.ok()) return status;
@@ -228,8 +227,7 @@ int main(int argc, char** argv) {
   const std::string mode = argv[6];
   const bool everything = mode == "everything" || mode == "reexecute";
   const absl::Status status =
-      everything ? RecordEverything(argv, argc == 9 ? std::atoi(argv[8]) : 0)
-                 : Record(agent, argv);
+      everything ? RecordEverything(argv, argc == 9 ? std::atoi(argv[8]) : 0) : Record(agent, argv);
   if (status.ok()) return 0;
   fmt::print(stderr, "{}\n", status.ToString());
   return absl::IsFailedPrecondition(status) ? 3 : 1;

@@ -55,6 +55,9 @@ TEST(EventCheckTest, NamesAreRequiredShortAndWithoutControlCharacters) {
   ExpectInvalid(Check(fb::CredentialRemovedT{}), "name");
   ExpectInvalid(Check(fb::CredentialProfileSavedT{}), "name");
   ExpectInvalid(Check(fb::RegistryEntryCachedT{}), "name");
+  ExpectInvalid(Check(fb::ValueRecordedT{}), "name");
+  EXPECT_THAT(Check(Named<fb::ValueRecordedT>("now")), IsOk());
+  ExpectInvalid(Check(fb::StepAttemptFailedT{}), "step");
 }
 
 TEST(EventCheckTest, IdsAreRequired) {

@@ -132,7 +132,7 @@ absl::Status Survey(Recorder* recorder, int crash_after) {
   for (const Question& question : Questions()) {
     const auto run = [&]() -> absl::StatusOr<StepResult> {
       // Its intent is on disk, its result never will be.
-      if (static_cast<int>(recorder->steps()) == crash_after) raise(SIGKILL);
+      if (static_cast<int>(recorder->steps()) == crash_after + 1) raise(SIGKILL);
       return Ask(question, recorder->state());
     };
     NIMBUS_ASSIGN_OR_RETURN(
