@@ -142,16 +142,17 @@ absl::StatusOr<std::string> Recorder::Random(size_t bytes) {
   if (bytes > kRandomBytesMax) {
     return Error(Code::kInvalidArgument, "{} random bytes, {} are allowed", bytes, kRandomBytesMax);
   }
-  NIMBUS_ASSIGN_OR_RETURN(const Json value, Value("random", [&]() -> absl::StatusOr<Json> {
-                            return Json::String(ToHex(RandomBytes(bytes)));
-                          }));
+  const auto make = [&]() -> absl::StatusOr<Json> {
+    return Json::String(ToHex(RandomBytes(bytes)));
+  };
+  NIMBUS_ASSIGN_OR_RETURN(const Json value, Value(fmt::format("random:{}", bytes), make));
   std::string random(bytes, '\0');
   size_t size = 0;
   const std::string hex = value.IsString() ? value.string() : std::string();
   const bool read = sodium_hex2bin(reinterpret_cast<unsigned char*>(random.data()), random.size(),
                                    hex.data(), hex.size(), nullptr, &size, nullptr) == 0;
   if (read && size == bytes && hex.size() == 2 * bytes) return random;
-  return Error(Code::kInvalidArgument, "the recorded value is not {} random bytes", bytes);
+  return Error(Code::kDataLoss, "the recorded value is not {} random bytes", bytes);
 }
 
 absl::StatusOr<Uuid> Recorder::NewId() {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "nimbus/journal/prune.h"
 #include "nimbus/schema/digest.h"
 #include "nimbus/schema/event.h"
 #include "nimbus/schema/json.h"
@@ -42,6 +43,11 @@ schema::Event StepEnded(const schema::Uuid& operation, const schema::Uuid& step,
   ended.step = IdPtr(step);
   ended.outcome = std::make_unique<schema::fb::OutcomeT>(outcome);
   return OperationEvent(operation, std::move(ended));
+}
+
+// A body that should be there was erased, or is in an archive that is elsewhere.
+inline bool IsAbsent(const absl::Status& status) {
+  return absl::IsNotFound(status) || journal::IsArchiveAbsent(status);
 }
 
 // A JSON text; null when there is none.

@@ -51,9 +51,26 @@ absl::Status Recorder::Impl::Open(const std::optional<EntityState>& entity,
     return Error(Code::kInvalidArgument, "only executing again begins at a checkpoint");
   }
   NIMBUS_RETURN_IF_ERROR(RedactRecording(&recording));
-  if (entity.has_value()) return Resume(*entity, std::move(recording));
-  if (!reexecuting()) return Begin(std::move(recording));
-  return Error(Code::kNotFound, "no operation {} to execute again", operation_.ToString());
+  if (!reexecuting()) {
+    return entity.has_value() ? Resume(*entity, std::move(recording), std::nullopt)
+                              : Begin(std::move(recording));
+  }
+  if (!entity.has_value()) {
+    return Error(Code::kNotFound, "no operation {} to execute again", operation_.ToString());
+  }
+  NIMBUS_ASSIGN_OR_RETURN(const std::optional<EntityState> checkpoint, FindCheckpoint());
+  const absl::Status resumed = Resume(*entity, std::move(recording), checkpoint);
+  return IsAbsent(resumed) ? Incomplete(resumed.ToString()) : resumed;
+}
+
+// The one to begin at.
+absl::StatusOr<std::optional<EntityState>> Recorder::Impl::FindCheckpoint() const {
+  if (!options_.from_checkpoint.has_value()) return std::optional<EntityState>();
+  NIMBUS_ASSIGN_OR_RETURN(std::optional<EntityState> checkpoint,
+                          journal_->FindEntity(EntityKind::checkpoint, *options_.from_checkpoint));
+  if (checkpoint.has_value() && checkpoint->parent == operation_) return checkpoint;
+  return Error(Code::kNotFound, "operation {} has no checkpoint {}", operation_.ToString(),
+               options_.from_checkpoint->ToString());
 }
 
 absl::Status Recorder::Impl::RedactRecording(NewRecording* recording) const {
@@ -81,7 +98,8 @@ absl::Status Recorder::Impl::Begin(NewRecording recording) {
   return absl::OkStatus();
 }
 
-absl::Status Recorder::Impl::Resume(const EntityState& entity, NewRecording recording) {
+absl::Status Recorder::Impl::Resume(const EntityState& entity, NewRecording recording,
+                                    const std::optional<EntityState>& checkpoint) {
   resumed_ = true;
   status_ = static_cast<Lifecycle>(entity.state);
   version_ = entity.version;
@@ -97,9 +115,7 @@ absl::Status Recorder::Impl::Resume(const EntityState& entity, NewRecording reco
     open_.push_back({.step = step.step, .holder = running ? Holder::kInDoubt : Holder::kNobody});
     open_.back().step.number += tape_.own_base();
   }
-  if (options_.from_checkpoint.has_value()) {
-    NIMBUS_RETURN_IF_ERROR(GoToCheckpoint(*options_.from_checkpoint));
-  }
+  if (checkpoint.has_value()) NIMBUS_RETURN_IF_ERROR(GoTo(*checkpoint));
   return main_.Advance(&tape_);
 }
 
@@ -146,26 +162,25 @@ Event Recorder::Impl::StartEvent(const State& state) const {
   return event;
 }
 
-absl::Status Recorder::Impl::GoToCheckpoint(const Uuid& id) {
-  NIMBUS_ASSIGN_OR_RETURN(const std::optional<EntityState> checkpoint,
-                          journal_->FindEntity(EntityKind::checkpoint, id));
-  if (!checkpoint.has_value() || checkpoint->parent != operation_) {
-    return Error(Code::kNotFound, "operation {} has no checkpoint {}", operation_.ToString(),
-                 id.ToString());
-  }
+absl::Status Recorder::Impl::GoTo(const EntityState& checkpoint) {
   Tape::Summary before;
-  NIMBUS_ASSIGN_OR_RETURN(main_.position, tape_.PositionAt(*checkpoint, &before));
+  NIMBUS_ASSIGN_OR_RETURN(main_.position, tape_.PositionAt(checkpoint, &before));
   if (!before.open.empty()) {
     return Error(Code::kFailedPrecondition, "step {} has not ended at checkpoint {}",
-                 tape_.own_base() + before.open.front().step.number, id.ToString());
+                 tape_.own_base() + before.open.front().step.number, checkpoint.id.ToString());
   }
-  NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, tape_.reader().Read(checkpoint->first_sequence));
+  NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, tape_.reader().Read(checkpoint.first_sequence));
   NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, tape_.reader().Body(*view));
   NIMBUS_ASSIGN_OR_RETURN(Json state, ParseRecorded(body == nullptr ? nullptr : body->state()));
   NIMBUS_RETURN_IF_ERROR(main_.state.Restore(std::move(state)));
+  const schema::fb::Digest* digest = body == nullptr ? nullptr : body->digest();
+  if (digest != nullptr && schema::FromFb(*digest) != main_.state.Digest()) {
+    return Error(Code::kDataLoss, "the state of checkpoint {} is not the one recorded",
+                 checkpoint.id.ToString());
+  }
   main_.last_ended = before.last_ended;
   done_ = tape_.own_base() + before.steps;
-  report_.from_checkpoint = id;
+  report_.from_checkpoint = checkpoint.id;
   report_.from_step = done_;
   return absl::OkStatus();
 }
@@ -194,7 +209,7 @@ absl::Status Recorder::Impl::Advance() {
   const absl::Status advanced = main_.Advance(&tape_);
   if (main_.next.kind == Recorded::Kind::kNone) tail_.reset();
   if (advanced.ok()) return absl::OkStatus();
-  if (reexecuting() && absl::IsNotFound(advanced)) {
+  if (reexecuting() && IsAbsent(advanced)) {
     return Incomplete(fmt::format("after step {}: {}", done_, advanced.ToString()));
   }
   broken_ = advanced;

@@ -72,10 +72,12 @@ class Recorder::Impl {
   absl::Status RedactRecording(NewRecording* recording) const;
   absl::Status RedactResult(StepResult* result) const;
   absl::Status Begin(NewRecording recording);
-  absl::Status Resume(const journal::EntityState& entity, NewRecording recording);
+  absl::Status Resume(const journal::EntityState& entity, NewRecording recording,
+                      const std::optional<journal::EntityState>& checkpoint);
+  absl::StatusOr<std::optional<journal::EntityState>> FindCheckpoint() const;
   absl::Status CompareOperation(const journal::EntityState& entity, const NewRecording& recording);
   absl::Status StartPending(const NewRecording& recording);
-  absl::Status GoToCheckpoint(const schema::Uuid& id);
+  absl::Status GoTo(const journal::EntityState& checkpoint);
   schema::Event StartEvent(const State& state) const;
 
   absl::Status Append(std::vector<schema::Event> events);

@@ -108,7 +108,7 @@ absl::Status Recorder::Impl::CompareStep(const Recorded& recorded, const StepCal
 
 absl::StatusOr<BegunStep> Recorder::Impl::BeginRecorded(const StepCall& call) {
   const auto erased_means_incomplete = [&](const absl::Status& status) -> absl::Status {
-    if (!reexecuting() || !absl::IsNotFound(status)) return status;
+    if (!reexecuting() || !IsAbsent(status)) return status;
     return Incomplete(fmt::format("step {}: {}", main_.next.step.step.number, status.ToString()));
   };
   if (const absl::Status same = CompareStep(main_.next, call); !same.ok()) {
@@ -365,11 +365,12 @@ StepResult Recorder::Impl::RunOnce(const Run& run) {
 }
 
 void Recorder::Impl::Wait(const RetryPolicy& retry, uint32_t failed) {
-  const int64_t ms = retry.backoff_ms ? retry.backoff_ms(failed) : DefaultBackoffMs(failed);
+  constexpr int64_t kDayMs = 24 * 3600 * 1000;
+  const int64_t ms = std::clamp<int64_t>(
+      retry.backoff_ms ? retry.backoff_ms(failed) : DefaultBackoffMs(failed), 0, kDayMs);
   if (options_.sleep) return options_.sleep(ms);
   std::unique_lock lock(mu_);
-  ended_.wait_for(lock, std::chrono::milliseconds(std::max<int64_t>(0, ms)),
-                  [&] { return IsFinal(status_); });
+  ended_.wait_for(lock, std::chrono::milliseconds(ms), [&] { return IsFinal(status_); });
 }
 
 absl::StatusOr<RecordedStep> Recorder::Impl::RunAttempts(const BegunStep& begun,

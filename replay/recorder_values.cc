@@ -34,13 +34,14 @@ Json Named(std::string_view kind, std::string_view name) {
 absl::StatusOr<Json> Recorder::Impl::Value(std::string name,
                                            const std::function<absl::StatusOr<Json>()>& make) {
   if (InRun()) return make();
-  redactor_.Text(&name);
   {
     const std::lock_guard lock(mu_);
+    redactor_.Text(&name);
     NIMBUS_ASSIGN_OR_RETURN(std::optional<Json> recorded, ServeValue(name));
     if (recorded.has_value()) return *std::move(recorded);
   }
   NIMBUS_ASSIGN_OR_RETURN(Json value, make());
+  const std::lock_guard lock(mu_);
   redactor_.Value(&value);
   schema::fb::ValueRecordedT payload;
   payload.name = std::move(name);
@@ -49,7 +50,6 @@ absl::StatusOr<Json> Recorder::Impl::Value(std::string name,
   event.body.details->value = value.Dump();
   // Now, because later it would be another call that fails.
   NIMBUS_RETURN_IF_ERROR(schema::ValidateEvent(event));
-  const std::lock_guard lock(mu_);
   value_bytes_ += event.body.details->value.size();
   values_.push_back(std::move(event));
   if (values_.size() >= kWaitingValuesMax || value_bytes_ > kWaitingBytesMax) {
@@ -72,7 +72,7 @@ absl::StatusOr<std::optional<Json>> Recorder::Impl::ServeValue(std::string_view 
   }
   NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, tape_.reader().Read(next.sequence));
   const absl::StatusOr<const schema::fb::Body*> body = tape_.reader().Body(*view);
-  if (reexecuting() && absl::IsNotFound(body.status())) {
+  if (reexecuting() && IsAbsent(body.status())) {
     return Incomplete(
         fmt::format("value '{}' after step {}: {}", name, done_, body.status().ToString()));
   }
@@ -98,9 +98,9 @@ Event Recorder::Impl::CheckpointEvent(const Uuid& step, std::string_view name,
 }
 
 absl::Status Recorder::Impl::Checkpoint(std::string name) {
-  redactor_.Text(&name);
   if (name.empty()) return Error(Code::kInvalidArgument, "a checkpoint needs a name");
   const std::lock_guard lock(mu_);
+  redactor_.Text(&name);
   NIMBUS_RETURN_IF_ERROR(broken_);
   const Recorded& next = main_.next;
   const bool in_checkpoint = next.kind == Recorded::Kind::kCheckpoint;
@@ -129,8 +129,8 @@ absl::Status Recorder::Impl::Checkpoint(std::string name) {
 }
 
 absl::Status Recorder::Impl::Complete(std::string output, const schema::fb::OutcomeT& outcome) {
-  NIMBUS_RETURN_IF_ERROR(schema::Annotate(redactor_.JsonText(&output), "output"));
   const std::lock_guard lock(mu_);
+  NIMBUS_RETURN_IF_ERROR(schema::Annotate(redactor_.JsonText(&output), "output"));
   NIMBUS_RETURN_IF_ERROR(broken_);
   if (!reexecuting()) {
     NIMBUS_RETURN_IF_ERROR(NothingIsOpen());
@@ -156,8 +156,8 @@ absl::Status Recorder::Impl::NothingIsOpen() const {
 }
 
 absl::Status Recorder::Impl::Fail(std::string error, const schema::fb::OutcomeT& outcome) {
-  redactor_.Text(&error);
   const std::lock_guard lock(mu_);
+  redactor_.Text(&error);
   schema::fb::OperationFailedT failed;
   failed.outcome = Filled(outcome);
   Event event = OperationEvent(operation_, std::move(failed));
@@ -196,7 +196,7 @@ absl::Status Recorder::Impl::CompareEnd(Lifecycle status, const Event& event) {
   }
   NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, tape_.reader().Read(next.sequence));
   const absl::StatusOr<const schema::fb::Body*> body = tape_.reader().Body(*view);
-  if (absl::IsNotFound(body.status())) {
+  if (IsAbsent(body.status())) {
     return Incomplete(fmt::format("the end of the operation: {}", body.status().ToString()));
   }
   NIMBUS_RETURN_IF_ERROR(body.status());

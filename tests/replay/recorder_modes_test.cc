@@ -1,8 +1,10 @@
 // Parallel steps, attempts, values, forks, redaction, and executing again.
 #include <algorithm>
 #include <atomic>
+#include <filesystem>
 #include <thread>
 
+#include "nimbus/journal/prune.h"
 #include "nimbus/schema/status.h"
 #include "replay/recorder_fixture.h"
 
@@ -610,6 +612,23 @@ TEST_F(ReexecutionTest, ARecordingThatGoesNoFurtherIsNoDivergence) {
   NIMBUS_ASSERT_OK(Agent(in_doubt, {7, Change::kLeaveOut}, false));
   EXPECT_THAT(in_doubt.BeginStep(last).status(), StatusIs(Code::kOutOfRange, HasSubstr("step 4")));
   EXPECT_TRUE(in_doubt.in_doubt().empty());
+}
+
+TEST_F(ReexecutionTest, WhatIsNotThereAnyMoreIsNoDivergence) {
+  RecordAgent();
+  NIMBUS_ASSERT_OK_AND_ASSIGN(
+      const journal::PruneReport pruned,
+      journal::PruneJournal(journal_.get(), {.before_sequence = UINT64_MAX, .apply = true}));
+  {
+    Recorder again = Opened(Again());
+    NIMBUS_EXPECT_OK(Agent(again));
+  }
+  Open();
+  std::filesystem::remove(pruned.archive);
+  std::optional<StepDivergence> divergence;
+  EXPECT_THAT(Recorder::Open(journal_.get(), Recording(), Again(), &divergence).status(),
+              StatusIs(Code::kOutOfRange, HasSubstr("archive")));
+  EXPECT_FALSE(divergence.has_value());
 }
 
 TEST_F(ReexecutionTest, NeedsARecordingOfTheSameOperation) {

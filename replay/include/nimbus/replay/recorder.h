@@ -94,7 +94,7 @@ struct RecorderOptions {
   SessionOptions session;
   // For durations and Now; the system's when null. Outlives the Recorder.
   schema::Clock* clock = nullptr;
-  // Waits between attempts. When null the thread sleeps, or until the operation ends.
+  // Waits between attempts. When null the thread sleeps, at most until the operation ends.
   std::function<void(int64_t milliseconds)> sleep;
   // Changes a text in place: every string value and member name of every JSON that is
   // handed in, every error, every name. Must be quick, give the same for the same and
@@ -118,8 +118,8 @@ struct NewRecording {
 // again. Attempts of earlier runs count.
 struct RetryPolicy {
   uint32_t max_attempts = 1;
-  // How long to wait after so many failed attempts, in milliseconds; when null 100 ms,
-  // doubled with each, at most 30 s.
+  // How long to wait after so many failed attempts, in milliseconds, at most a day; when
+  // null 100 ms, doubled with each, at most 30 s.
   std::function<int64_t(uint32_t failed)> backoff_ms;
 };
 
@@ -175,7 +175,7 @@ struct StepDivergence {
     kStepType,
     kTool,
     kInput,
-    kValue,       // another name, or a value where there was a step or an end, or none
+    kValue,       // another name, or a value where there was something else, or none
     kStep,        // a step where there was none
     kCheckpoint,  // another name, or one where there was none, or none
     kEnd,         // the operation ended otherwise or elsewhere
@@ -229,8 +229,8 @@ class Recorder {
   // must have it (NotFound). Errors as Journal::Append; InvalidArgument also when the
   // recorded operation has another type or input: a divergence that this status tells
   // (`divergence`, if given, holds it). FailedPrecondition: steps are open at the fork
-  // or checkpoint to begin from. NotFound or DataLoss when what is recorded can't be
-  // read.
+  // or checkpoint to begin from. NotFound: no such checkpoint, or a body was erased.
+  // OutOfRange: the latter, executing again. DataLoss: the journal is damaged.
   static absl::StatusOr<Recorder> Open(journal::Journal* journal, NewRecording recording,
                                        const RecorderOptions& options = {},
                                        std::optional<StepDivergence>* divergence = nullptr);
@@ -269,11 +269,11 @@ class Recorder {
   // may be ended otherwise.
   absl::StatusOr<RecordedStep> EndStep(uint32_t number, StepResult result);
 
-  // Journals that an attempt failed (`failed.error` and outcome; it has no output and
-  // changes no state) and another one will follow: BeginAttempt journals its intent and
-  // returns its number. Between the two the step is certainly not running; after a
-  // crash there BeginStep returns it with the next attempt. Errors as EndStep, and
-  // FailedPrecondition out of turn.
+  // Journals that an attempt failed (`failed` must have an error; a state or patch is not
+  // looked at) and another one will follow: BeginAttempt journals its intent and returns
+  // its number. Between the two the step is certainly not running; after a crash there
+  // BeginStep returns it with the next attempt, and EndStep gives it up. Errors as
+  // EndStep, and FailedPrecondition out of turn.
   absl::Status AttemptFailed(uint32_t number, const StepResult& failed);
   absl::StatusOr<uint32_t> BeginAttempt(uint32_t number);
 
@@ -295,7 +295,7 @@ class Recorder {
   absl::StatusOr<schema::Json> Value(std::string_view name,
                                      const std::function<absl::StatusOr<schema::Json>()>& make);
   absl::StatusOr<int64_t> Now();                     // "now": microseconds since 1970
-  absl::StatusOr<std::string> Random(size_t bytes);  // "random": so many bytes
+  absl::StatusOr<std::string> Random(size_t bytes);  // "random:N": N bytes
   absl::StatusOr<schema::Uuid> NewId();              // "id": version 7
 
   // Journals the state whole, under a name, after the last step that ended. Does nothing
