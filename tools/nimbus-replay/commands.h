@@ -8,6 +8,7 @@
 namespace nimbus::tools {
 
 void AddRunCommand(CLI::App* app, cli::CommandLine* line);
+void AddExecCommand(CLI::App* app, cli::CommandLine* line);
 void AddStateCommand(CLI::App* app, cli::CommandLine* line);
 void AddListCommand(CLI::App* app, cli::CommandLine* line);
 

@@ -9,6 +9,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", "nimbus-replay " NIMBUS_VERSION);
   cli::AddGlobalOptions(&app, &line);
   nimbus::tools::AddRunCommand(&app, &line);
+  nimbus::tools::AddExecCommand(&app, &line);
   nimbus::tools::AddStateCommand(&app, &line);
   nimbus::tools::AddListCommand(&app, &line);
   cli::AddDocumentationCommands(&app, NIMBUS_VERSION, cli::CommonManSections());

@@ -99,7 +99,7 @@ def run(agent: nimbus_agent.Agent, logs: Path) -> None:
         return left
 
     left = agent.verify("nothing noisy is left", nothing_noisy)
-    agent.complete({"left": left, "at": agent.now(), "ticket": agent.new_id()})
+    agent.complete({"left": left, "at": int(agent.now()), "ticket": agent.new_id()})
 
 
 def main() -> int:

@@ -119,7 +119,7 @@ async function run(agent: Agent, logs: string): Promise<void> {
     }
     return remaining;
   });
-  const at = (await agent.now()).getTime() / 1000;
+  const at = Math.floor((await agent.now()).getTime() / 1000);
   await agent.complete({ left, at, ticket: await agent.newId() });
 }
 
