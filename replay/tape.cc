@@ -67,18 +67,19 @@ Tape::Tape(const journal::Journal* journal, const journal::ReaderOptions& option
     : journal_(journal), reader_(*journal, options) {}
 
 absl::Status Tape::Open(const EntityState& operation) {
-  NIMBUS_ASSIGN_OR_RETURN(std::optional<Fork> fork,
+  NIMBUS_ASSIGN_OR_RETURN(std::optional<Origin> origin,
                           AddPart(operation.id, operation.head_sequence, &summary_));
-  summary_.forked = fork.has_value();
-  while (fork.has_value()) {
+  summary_.forked = origin.has_value();
+  while (origin.has_value()) {
     if (parts_.size() > kForksMax) {
-      return Error(Code::kFailedPrecondition, "operation {} is a fork of more than {} others",
+      return Error(Code::kFailedPrecondition,
+                   "operation {} was forked from more than {} others, one from another",
                    operation.id.ToString(), kForksMax);
     }
-    NIMBUS_ASSIGN_OR_RETURN(const uint64_t end, ForkSequence(*fork));
+    NIMBUS_ASSIGN_OR_RETURN(const uint64_t end, ForkSequence(*origin));
     Summary of_parent;
-    const Uuid parent = fork->parent;
-    NIMBUS_ASSIGN_OR_RETURN(fork, AddPart(parent, end, &of_parent));
+    const Uuid parent = origin->parent;
+    NIMBUS_ASSIGN_OR_RETURN(origin, AddPart(parent, end, &of_parent));
     for (Part& part : parts_) part.base += &part == &parts_.back() ? 0 : of_parent.steps;
     if (of_parent.open.empty()) continue;
     return Error(Code::kFailedPrecondition,
@@ -90,15 +91,15 @@ absl::Status Tape::Open(const EntityState& operation) {
 }
 
 // From the operation itself to its parents; Open turns them round.
-absl::StatusOr<std::optional<Tape::Fork>> Tape::AddPart(const Uuid& operation, uint64_t head,
-                                                        Summary* summary) {
+absl::StatusOr<std::optional<Tape::Origin>> Tape::AddPart(const Uuid& operation, uint64_t head,
+                                                          Summary* summary) {
   Part part;
   part.operation = operation;
-  std::optional<Fork> fork;
-  NIMBUS_ASSIGN_OR_RETURN(*summary, Survey(operation, head, &part, &fork));
+  std::optional<Origin> origin;
+  NIMBUS_ASSIGN_OR_RETURN(*summary, Survey(operation, head, &part, &origin));
   std::reverse(part.marks.begin(), part.marks.end());
   parts_.push_back(std::move(part));
-  return fork;
+  return origin;
 }
 
 absl::Status Tape::WalkBack(const Uuid& operation, uint64_t head, const Visit& visit) {
@@ -116,7 +117,7 @@ absl::Status Tape::WalkBack(const Uuid& operation, uint64_t head, const Visit& v
 }
 
 absl::StatusOr<Tape::Summary> Tape::Survey(const Uuid& operation, uint64_t head, Part* part,
-                                           std::optional<Fork>* fork) {
+                                           std::optional<Origin>* origin) {
   Summary summary;
   const auto visit = [&](const RecordView& view) -> absl::StatusOr<bool> {
     const Mark mark{view.envelope().version(), view.sequence};
@@ -126,11 +127,11 @@ absl::StatusOr<Tape::Summary> Tape::Survey(const Uuid& operation, uint64_t head,
     }
     AddMark(mark, part);
     if (const auto* forked = view.record->event_as_OperationForked()) {
-      fork->emplace(Fork{.parent = Uuid::FromFb(*forked->parent()),
-                         .checkpoint = std::nullopt,
-                         .step_number = forked->step_number()});
+      origin->emplace(Origin{.parent = Uuid::FromFb(*forked->parent()),
+                             .checkpoint = std::nullopt,
+                             .step_number = forked->step_number()});
       if (forked->checkpoint() != nullptr) {
-        (*fork)->checkpoint = Uuid::FromFb(*forked->checkpoint());
+        (*origin)->checkpoint = Uuid::FromFb(*forked->checkpoint());
       }
     }
     NIMBUS_RETURN_IF_ERROR(Count(view, head, &summary));
@@ -166,42 +167,42 @@ void Tape::AddMark(const Mark& mark, Part* part) {
   std::erase_if(part->marks, [&](const Mark& m) { return m.version % part->stride != 0; });
 }
 
-absl::StatusOr<uint64_t> Tape::ForkSequence(const Fork& fork) {
-  if (fork.checkpoint.has_value()) {
+absl::StatusOr<uint64_t> Tape::ForkSequence(const Origin& origin) {
+  if (origin.checkpoint.has_value()) {
     NIMBUS_ASSIGN_OR_RETURN(const std::optional<EntityState> checkpoint,
-                            journal_->FindEntity(EntityKind::checkpoint, *fork.checkpoint));
-    if (checkpoint.has_value() && checkpoint->parent == fork.parent) {
+                            journal_->FindEntity(EntityKind::checkpoint, *origin.checkpoint));
+    if (checkpoint.has_value() && checkpoint->parent == origin.parent) {
       return checkpoint->first_sequence;
     }
-    return Error(Code::kDataLoss, "operation {} has no checkpoint {}", fork.parent.ToString(),
-                 fork.checkpoint->ToString());
+    return Error(Code::kDataLoss, "operation {} has no checkpoint {}", origin.parent.ToString(),
+                 origin.checkpoint->ToString());
   }
   NIMBUS_ASSIGN_OR_RETURN(const std::optional<EntityState> parent,
-                          journal_->FindEntity(EntityKind::operation, fork.parent));
+                          journal_->FindEntity(EntityKind::operation, origin.parent));
   if (!parent.has_value()) {
-    return Error(Code::kDataLoss, "no operation {} to be forked", fork.parent.ToString());
+    return Error(Code::kDataLoss, "no operation {} to be forked", origin.parent.ToString());
   }
   std::optional<uint64_t> found;
   bool added = false;
   const auto visit = [&](const RecordView& view) -> absl::StatusOr<bool> {
-    if (fork.step_number == 0) {
+    if (origin.step_number == 0) {
       const bool start = view.record->event_type() == Event::OperationStarted;
       // What was never started has come to nothing.
       if (start || !found.has_value()) found = view.sequence;
       return !start;
     }
     added = view.record->event_type() == Event::StepAdded &&
-            view.envelope().ordinal() == fork.step_number;
+            view.envelope().ordinal() == origin.step_number;
     if (!added) return true;
     NIMBUS_ASSIGN_OR_RETURN(const TapeStep step, StepAsOf(view, parent->head_sequence));
     found = step.ended;
     return false;
   };
-  NIMBUS_RETURN_IF_ERROR(WalkBack(fork.parent, parent->head_sequence, visit));
+  NIMBUS_RETURN_IF_ERROR(WalkBack(origin.parent, parent->head_sequence, visit));
   if (found.has_value()) return *found;
   return Error(added ? Code::kFailedPrecondition : Code::kDataLoss,
-               "step {} of operation {}, after which it was forked, {}", fork.step_number,
-               fork.parent.ToString(), added ? "has not ended" : "does not exist");
+               "step {} of operation {}, after which it was forked, {}", origin.step_number,
+               origin.parent.ToString(), added ? "has not ended" : "does not exist");
 }
 
 absl::StatusOr<TapeStep> Tape::StepAsOf(const RecordView& view, uint64_t head) const {
@@ -237,9 +238,9 @@ absl::StatusOr<TapeStep> Tape::ReadStep(const RecordView& added, size_t part) co
 
 absl::StatusOr<Tape::Position> Tape::PositionAt(const EntityState& checkpoint, Summary* summary) {
   Part scratch;
-  std::optional<Fork> fork;
+  std::optional<Origin> origin;
   NIMBUS_ASSIGN_OR_RETURN(
-      *summary, Survey(parts_.back().operation, checkpoint.first_sequence, &scratch, &fork));
+      *summary, Survey(parts_.back().operation, checkpoint.first_sequence, &scratch, &origin));
   return Position{.part = parts_.size() - 1, .version = scratch.version};
 }
 

@@ -89,7 +89,7 @@ class Tape {
     std::vector<Mark> marks;             // ascending, every `stride` versions
     uint64_t stride = 1;
   };
-  struct Fork {
+  struct Origin {
     schema::Uuid parent;
     std::optional<schema::Uuid> checkpoint;
     uint32_t step_number = 0;
@@ -97,12 +97,12 @@ class Tape {
   using Visit = std::function<absl::StatusOr<bool>(const journal::RecordView&)>;
 
   absl::Status WalkBack(const schema::Uuid& operation, uint64_t head, const Visit& visit);
-  absl::StatusOr<std::optional<Fork>> AddPart(const schema::Uuid& operation, uint64_t head,
-                                              Summary* summary);
+  absl::StatusOr<std::optional<Origin>> AddPart(const schema::Uuid& operation, uint64_t head,
+                                                Summary* summary);
   absl::StatusOr<Summary> Survey(const schema::Uuid& operation, uint64_t head, Part* part,
-                                 std::optional<Fork>* fork);
+                                 std::optional<Origin>* origin);
   absl::Status Count(const journal::RecordView& view, uint64_t head, Summary* summary) const;
-  absl::StatusOr<uint64_t> ForkSequence(const Fork& fork);
+  absl::StatusOr<uint64_t> ForkSequence(const Origin& origin);
   absl::StatusOr<TapeStep> StepAsOf(const journal::RecordView& added, uint64_t head) const;
   absl::Status LoadWindow(size_t part, uint64_t version);
   static void AddMark(const Mark& mark, Part* part);

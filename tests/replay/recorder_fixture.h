@@ -1,6 +1,7 @@
 // An agent that deploys: each step notes itself in the state.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -82,6 +83,66 @@ class RecorderTest : public ReplayTest {
   }
 
   int runs_ = 0;
+};
+
+// One that hands in patches, and is executed again.
+class RecorderModesTest : public RecorderTest {
+ protected:
+  static RecorderOptions Again() {
+    RecorderOptions options;
+    options.mode = RecorderOptions::Mode::kReexecute;
+    return options;
+  }
+
+  // What a step did: adds its name to the state.
+  static StepResult Did(const std::string& name) {
+    StepResult result;
+    result.output = Json::String(name).Dump();
+    result.patch = Json::MakeArray({Json::MakeObject({{"op", Json::String("add")},
+                                                      {"path", Json::String("/done/-")},
+                                                      {"value", Json::String(name)}})});
+    return result;
+  }
+
+  // Steps with patches, one by one.
+  void Patch(Recorder& recorder, int from, int to) {
+    for (int number = from; number <= to; ++number) {
+      NIMBUS_ASSERT_OK(recorder.Step(Call(number), [&]() -> absl::StatusOr<StepResult> {
+        ++runs_;
+        return Did(fmt::format("step {}", number));
+      }));
+    }
+  }
+
+  static std::string Done(const Recorder& recorder) {
+    return recorder.state().Find("done")->Dump();
+  }
+
+  uint64_t Size() const { return *journal_->Size(); }
+
+  void ForEachRecord(const std::function<void(const schema::fb::Record&)>& use) {
+    const auto entity = journal_->FindEntity(schema::fb::EntityKind::operation, operation_);
+    journal::Reader reader(*journal_);
+    const auto sequences = reader.StreamSequences((*entity)->head_sequence);
+    for (const uint64_t sequence : *sequences) use(*(*reader.Read(sequence))->record);
+  }
+
+  std::vector<std::string> Events() {
+    std::vector<std::string> names;
+    ForEachRecord([&](const schema::fb::Record& record) {
+      names.emplace_back(schema::fb::EnumNameEvent(record.event_type()));
+    });
+    return names;
+  }
+
+  schema::Uuid LastCheckpoint() {
+    schema::Uuid id;
+    ForEachRecord([&](const schema::fb::Record& record) {
+      const auto* created = record.event_as_CheckpointCreated();
+      if (created != nullptr) id = schema::Uuid::FromFb(*created->checkpoint());
+    });
+    return id;
+  }
 };
 
 }  // namespace nimbus::replay
