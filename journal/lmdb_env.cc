@@ -1,5 +1,6 @@
 #include "lmdb_env.h"
 
+#include <fcntl.h>
 #include <lmdb.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -112,6 +113,14 @@ unsigned FlagsOf(const EnvOptions& options) {
   return flags;
 }
 
+// LMDB leaves its data file open in programs that this one starts.
+absl::Status CloseOnExec(MDB_env* env) {
+  mdb_filehandle_t file;
+  NIMBUS_RETURN_IF_ERROR(StatusOf(mdb_env_get_fd(env, &file), "file of LMDB environment"));
+  if (fcntl(file, F_SETFD, FD_CLOEXEC) == 0) return absl::OkStatus();
+  return absl::ErrnoToStatus(errno, "close-on-exec of LMDB environment");
+}
+
 }  // namespace
 
 const uint8_t* ReadAhead(View view, const uint8_t* until) {
@@ -137,6 +146,7 @@ absl::StatusOr<std::unique_ptr<Env>> Env::Open(const std::string& path, const En
     NIMBUS_RETURN_IF_ERROR(StatusOf(mdb_env_set_mapsize(raw, map_bytes), "set map size"));
     const int error = mdb_env_open(raw, path.c_str(), FlagsOf(options), 0644);
     if (error == MDB_SUCCESS) {
+      NIMBUS_RETURN_IF_ERROR(CloseOnExec(raw));
       NIMBUS_RETURN_IF_ERROR(CoverAllPages(raw, options.read_only));
       return env;
     }

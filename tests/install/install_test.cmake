@@ -24,6 +24,12 @@ foreach(file ${installed})
   endif()
 endforeach()
 
+foreach(client python/nimbus_agent.py typescript/nimbus_agent.ts)
+  if(NOT EXISTS ${SCRATCH}/prefix/share/nimbus/clients/${client})
+    message(FATAL_ERROR "the client ${client} is not installed")
+  endif()
+endforeach()
+
 set(flags)
 if(SANITIZE)
   set(flags -DCMAKE_CXX_FLAGS=-fsanitize=${SANITIZE})

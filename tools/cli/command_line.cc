@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <charconv>
 #include <csignal>
@@ -17,6 +18,7 @@
 #include "nimbus/journal/prune.h"
 #include "nimbus/schema/check.h"
 #include "nimbus/schema/status.h"
+#include "tools/cli/passed_on.h"
 #include "tools/cli/progress.h"
 #include "tools/cli/terminal.h"
 
@@ -33,6 +35,7 @@ constexpr int64_t kAwaitViewsMs = 60'000;
 
 std::atomic<bool> interrupted = false;
 std::string program_name = "nimbus";
+std::vector<std::string> passed_on;
 
 extern "C" void OnInterrupt(int signal) {
   interrupted = true;
@@ -166,6 +169,9 @@ void AddReasonOption(CLI::App* command, std::string* reason) {
 int RunProgram(CLI::App* app, CommandLine* line, int argc, char** argv) {
   FillClosedStreams();
   program_name = app->get_name();
+  char** const end = argv + argc;
+  char** const dashes = std::find(argv, end, std::string_view("--"));
+  if (dashes != end) passed_on.assign(dashes + 1, end);
   std::signal(SIGINT, OnInterrupt);
   std::signal(SIGTERM, OnInterrupt);
   std::signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error of the write, not an end
@@ -306,6 +312,8 @@ void PrintError(const absl::Status& status) {
   const std::string_view message(status.message().data(), status.message().size());
   std::cerr << Paint(Style::kBad, program_name + ":", std::cerr) << ' ' << message << '\n';
 }
+
+std::vector<std::string> PassedOn() { return passed_on; }
 
 bool Interrupted() { return interrupted; }
 

@@ -17,6 +17,7 @@ void AddExportCommand(CLI::App* app, cli::CommandLine* line);
 void AddForkCommand(CLI::App* app, cli::CommandLine* line);
 void AddListCommand(CLI::App* app, cli::CommandLine* line);
 void AddRunCommand(CLI::App* app, cli::CommandLine* line);
+void AddExecCommand(CLI::App* app, cli::CommandLine* line);
 void AddStateCommand(CLI::App* app, cli::CommandLine* line);
 void AddStepCommand(CLI::App* app, cli::CommandLine* line);
 void AddVerifyCommand(CLI::App* app, cli::CommandLine* line);

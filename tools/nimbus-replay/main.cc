@@ -11,6 +11,7 @@ int main(int argc, char** argv) {
   cli::AddGlobalOptions(&app, &line);
   nimbus::tools::AddRunCommand(&app, &line);
   nimbus::tools::AddVerifyCommand(&app, &line);
+  nimbus::tools::AddExecCommand(&app, &line);
   nimbus::tools::AddStateCommand(&app, &line);
   nimbus::tools::AddStepCommand(&app, &line);
   nimbus::tools::AddDiffCommand(&app, &line);

@@ -12,6 +12,7 @@ namespace nimbus::tools {
 void AddInitCommand(CLI::App* app, cli::CommandLine* line);
 void AddImportCommand(CLI::App* app, cli::CommandLine* line);
 void AddExportCommand(CLI::App* app, cli::CommandLine* line);
+void AddRecordCommand(CLI::App* app, cli::CommandLine* line);
 void AddHistoryCommands(CLI::App* app, cli::CommandLine* line);
 void AddSessionCommands(CLI::App* app, cli::CommandLine* line);
 void AddPersonaCommands(CLI::App* app, cli::CommandLine* line);

@@ -9,6 +9,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", "nimbus " NIMBUS_VERSION);
   cli::AddGlobalOptions(&app, &line);
   nimbus::tools::AddInitCommand(&app, &line);
+  nimbus::tools::AddRecordCommand(&app, &line);
   nimbus::tools::AddImportCommand(&app, &line);
   nimbus::tools::AddExportCommand(&app, &line);
   nimbus::tools::AddHistoryCommands(&app, &line);

@@ -1,0 +1,34 @@
+#include "tools/agent/command.h"
+
+#include <fmt/format.h>
+
+#include <iostream>
+
+#include "tools/cli/passed_on.h"
+#include "tools/cli/terminal.h"
+
+namespace nimbus::tools::agent {
+
+void AddProgram(CLI::App* command, std::vector<std::string>* argv) {
+  command->add_option("COMMAND", *argv, "The program and its arguments, after --")->required();
+}
+
+std::vector<std::string> ProgramToRun(const std::vector<std::string>& parsed) {
+  std::vector<std::string> given = cli::PassedOn();
+  return given.empty() ? parsed : given;
+}
+
+void WarnOfRefusals(const Refusals& refusals) {
+  const auto warn = [](const std::string& what) {
+    std::cerr << cli::Paint(cli::Style::kWarn, "warning:", std::cerr) << ' ' << what << '\n';
+  };
+  if (refusals.notifications > 0) {
+    warn(fmt::format("{} notifications of the program were not executed: a call has an id",
+                     refusals.notifications));
+  }
+  if (refusals.lines > 0) {
+    warn(fmt::format("{} lines of the program were no calls", refusals.lines));
+  }
+}
+
+}  // namespace nimbus::tools::agent

@@ -1,0 +1,20 @@
+// What the two commands that run a program share: `nimbus record` and `nimbus-replay exec`.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+#include "tools/agent/server.h"
+
+namespace nimbus::tools::agent {
+
+// COMMAND… after "--": the program to run and its arguments.
+void AddProgram(CLI::App* command, std::vector<std::string>* argv);
+// The words of COMMAND as they were given.
+std::vector<std::string> ProgramToRun(const std::vector<std::string>& parsed);
+
+// Says on standard error what the program sent that was no call, if anything.
+void WarnOfRefusals(const Refusals& refusals);
+
+}  // namespace nimbus::tools::agent

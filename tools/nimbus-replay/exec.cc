@@ -1,0 +1,158 @@
+// nimbus-replay exec: run an agent program again, served from its recording.
+#include <fmt/format.h>
+
+#include <iostream>
+#include <memory>
+
+#include "nimbus/projections/history.h"
+#include "nimbus/schema/status.h"
+#include "tools/agent/command.h"
+#include "tools/agent/end.h"
+#include "tools/agent/run.h"
+#include "tools/cli/select.h"
+#include "tools/cli/show.h"
+#include "tools/nimbus-replay/commands.h"
+
+namespace nimbus::tools {
+namespace {
+
+using replay::StepDivergence;
+using schema::Json;
+using schema::fb::EntityKind;
+
+struct ExecOptions {
+  std::string operation, from_checkpoint;
+  std::vector<std::string> argv;
+};
+
+// The calls as far as they went, and what the program's end adds to that.
+struct Verdict {
+  replay::ReexecutionReport report;
+  agent::AgentEnd end;
+
+  int ExitCode() const {
+    if (report.divergence.has_value()) return cli::kProvenWrong;
+    return report.holds() ? cli::kHolds : cli::kNotEnoughEvidence;
+  }
+};
+
+// A program that ended well and before its recording did is another program; one that
+// failed proves nothing.
+void JudgeEnd(const journal::EntityState& operation, Verdict* verdict) {
+  replay::ReexecutionReport& report = verdict->report;
+  if (report.holds() || report.divergence.has_value() || !report.incomplete.empty()) return;
+  const auto status = static_cast<journal::Lifecycle>(operation.state);
+  if (!verdict->end.succeeded()) {
+    report.incomplete =
+        fmt::format("the program {} after step {}", agent::Describe(verdict->end), report.steps);
+  } else if (!journal::IsFinal(status)) {
+    report.incomplete = fmt::format("the recording goes no further than step {}", operation.steps);
+  } else {
+    const std::string end(projections::StatusText(status));
+    report.divergence = StepDivergence{
+        .what = StepDivergence::What::kEnd,
+        .operation = operation.id,
+        .step = report.from_step + report.steps,
+        .sequence = operation.head_sequence,
+        .expected = Json::MakeObject({{"end", Json::String(end)}}),
+    };
+  }
+}
+
+absl::StatusOr<Verdict> MakeVerdict(const journal::Journal& journal, const schema::Uuid& operation,
+                                    const agent::Server& server, const agent::AgentEnd& end) {
+  Verdict verdict{.end = end};
+  verdict.report.operation = operation;
+  if (server.recorder() != nullptr) {
+    verdict.report = server.recorder()->report();
+  } else {
+    verdict.report.divergence = server.divergence();
+  }
+  NIMBUS_ASSIGN_OR_RETURN(const auto entity, journal.FindEntity(EntityKind::operation, operation));
+  if (!entity.has_value()) {
+    return schema::Error(absl::StatusCode::kDataLoss, "operation {} is not in the journal",
+                         operation.ToString());
+  }
+  JudgeEnd(*entity, &verdict);
+  return verdict;
+}
+
+void PrintDivergence(const StepDivergence& divergence, const schema::Uuid& operation) {
+  // Where a fork begins, it is its parent's recording.
+  const std::string whose = divergence.operation == operation
+                                ? std::string()
+                                : fmt::format(" of operation {}", divergence.operation.ToString());
+  cli::Print("  step {}{}, record {}: another {}\n", divergence.step, whose, divergence.sequence,
+             replay::NameOf(divergence.what));
+  cli::Print("  recorded: {}\n", divergence.expected.Dump());
+  cli::Print("  called:   {}\n", divergence.actual.Dump());
+  if (divergence.difference.has_value()) {
+    cli::Print("  recorded -> called:\n{}\n", divergence.difference->DumpPretty());
+  }
+}
+
+void PrintVerdict(const Verdict& verdict) {
+  const replay::ReexecutionReport& report = verdict.report;
+  const auto word = [&]() -> std::pair<cli::Style, std::string_view> {
+    if (report.divergence.has_value()) return {cli::Style::kBad, "diverged"};
+    if (report.holds()) return {cli::Style::kGood, "reproduced"};
+    return {cli::Style::kWarn, "incomplete"};
+  }();
+  cli::Print("{} operation {}\n", cli::Paint(word.first, word.second, std::cout),
+             report.operation.ToString());
+  const std::string from = report.from_checkpoint.has_value()
+                               ? fmt::format("checkpoint {} (step {})",
+                                             report.from_checkpoint->ToString(), report.from_step)
+                               : std::string("the start");
+  cli::Print("  from {}: {} steps and {} values served, nothing run\n", from, report.steps,
+             report.values);
+  if (report.divergence.has_value()) PrintDivergence(*report.divergence, report.operation);
+  if (!report.incomplete.empty()) cli::Print("  {}\n", report.incomplete);
+  if (!verdict.end.succeeded()) cli::Print("  the program {}\n", agent::Describe(verdict.end));
+}
+
+absl::StatusOr<int> Execute(const cli::CommandLine& line, const ExecOptions& options) {
+  const agent::AgentSignals signals;
+  NIMBUS_ASSIGN_OR_RETURN(const auto journal, cli::OpenJournal(line));
+  agent::ServerOptions server_options{.software = "nimbus-replay " NIMBUS_VERSION};
+  server_options.recorder.mode = replay::RecorderOptions::Mode::kReexecute;
+  NIMBUS_ASSIGN_OR_RETURN(const schema::Uuid operation,
+                          cli::SelectEntity(*journal, EntityKind::operation, options.operation));
+  server_options.operation = operation;
+  if (!options.from_checkpoint.empty()) {
+    NIMBUS_ASSIGN_OR_RETURN(
+        server_options.recorder.from_checkpoint,
+        cli::SelectEntity(*journal, EntityKind::checkpoint, options.from_checkpoint));
+  }
+  agent::Server server(journal.get(), std::move(server_options));
+  const std::vector<std::string> argv = agent::ProgramToRun(options.argv);
+  NIMBUS_ASSIGN_OR_RETURN(const agent::AgentEnd end, agent::RunAgent(argv, signals, &server));
+  NIMBUS_ASSIGN_OR_RETURN(const Verdict verdict, MakeVerdict(*journal, operation, server, end));
+  agent::WarnOfRefusals(server.refusals());
+  if (line.json) {
+    Json report = verdict.report.ToJson();
+    agent::SetMembers(end, &report);
+    cli::PrintJson(report);
+  } else {
+    std::cout.flush();
+    PrintVerdict(verdict);
+  }
+  return verdict.ExitCode();
+}
+
+}  // namespace
+
+void AddExecCommand(CLI::App* app, cli::CommandLine* line) {
+  auto options = std::make_shared<ExecOptions>();
+  CLI::App* exec = cli::AddCommand(
+      app, line, "exec",
+      "Run a program again, served from its recording; nothing is written (exit 1: diverged)",
+      [line, options] { return Execute(*line, *options); });
+  exec->add_option("ID", options->operation, "Operation: its id or the beginning of it, @, @-, …")
+      ->required();
+  exec->add_option("--from-checkpoint", options->from_checkpoint, "Begin at this checkpoint")
+      ->type_name("ID");
+  agent::AddProgram(exec, &options->argv);
+}
+
+}  // namespace nimbus::tools
