@@ -8,7 +8,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -148,12 +147,6 @@ absl::StatusOr<ChildEnd> RunChild(const ChildOptions& options) {
   if (Interrupted()) return InterruptedError();
   if (WIFSIGNALED(status)) return ChildEnd{.exit_code = -1, .signal = WTERMSIG(status)};
   return ChildEnd{.exit_code = WEXITSTATUS(status), .signal = 0};
-}
-
-std::vector<std::string> AfterDashes(int argc, char** argv) {
-  char** end = argv + argc;
-  char** dashes = std::find(argv, end, std::string_view("--"));
-  return dashes == end ? std::vector<std::string>() : std::vector<std::string>(dashes + 1, end);
 }
 
 }  // namespace nimbus::tools::cli

@@ -32,8 +32,4 @@ struct ChildEnd {
 // can't be started.
 absl::StatusOr<ChildEnd> RunChild(const ChildOptions& options);
 
-// What stands behind the first "--" of a command line: a program and its arguments,
-// as they are. CLI11 takes an argument in brackets for a list, and splits it.
-std::vector<std::string> AfterDashes(int argc, char** argv);
-
 }  // namespace nimbus::tools::cli

@@ -2,15 +2,12 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
-#include <string>
-#include <vector>
 
 #include "tools/cli/command_line.h"
 
 namespace nimbus::tools {
 
-// `program`: what stands behind -- on the command line, as it is.
-void AddBisectCommand(CLI::App* app, cli::CommandLine* line, std::vector<std::string> program);
+void AddBisectCommand(CLI::App* app, cli::CommandLine* line);
 void AddBlameCommand(CLI::App* app, cli::CommandLine* line);
 void AddDiffCommand(CLI::App* app, cli::CommandLine* line);
 void AddExportCommand(CLI::App* app, cli::CommandLine* line);

@@ -1,5 +1,4 @@
 // nimbus-replay: does a recording reproduce itself, what was the state when, and why?
-#include "tools/cli/child.h"
 #include "tools/cli/documentation.h"
 #include "tools/nimbus-replay/commands.h"
 
@@ -16,7 +15,7 @@ int main(int argc, char** argv) {
   nimbus::tools::AddStepCommand(&app, &line);
   nimbus::tools::AddDiffCommand(&app, &line);
   nimbus::tools::AddBlameCommand(&app, &line);
-  nimbus::tools::AddBisectCommand(&app, &line, cli::AfterDashes(argc, argv));
+  nimbus::tools::AddBisectCommand(&app, &line);
   nimbus::tools::AddForkCommand(&app, &line);
   nimbus::tools::AddExportCommand(&app, &line);
   nimbus::tools::AddListCommand(&app, &line);
