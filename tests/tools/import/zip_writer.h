@@ -83,7 +83,8 @@ inline std::string WriteZip(const std::vector<ZipMember>& members) {
     Put(20, 2, &directory);
     Put(20, 2, &directory);
     directory += fields;
-    Put(0, 10, &directory);
+    Put(0, 8, &directory);  // no comment, the first disk, no attributes
+    Put(0, 2, &directory);
     Put(at, 4, &directory);
     directory += member.name;
   }
