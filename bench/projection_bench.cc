@@ -35,7 +35,6 @@ using journal::Journal;
 using journal::RecordView;
 using projections::Database;
 
-constexpr int64_t kWaitMs = 600'000;
 constexpr int64_t kLookMs = 50;  // at the memory of a process that rebuilds
 constexpr uint64_t kQuickOperations = 20;
 constexpr size_t kAppendTogether = 480;
