@@ -48,7 +48,6 @@ bool PersonasHaveRows() {
 }
 
 fb::Event TypeAt(int number) { return static_cast<fb::Event>(number); }
-
 // An attempt fails while the step runs, not where its number stands.
 std::vector<fb::Event> KindsByLives() {
   std::vector<fb::Event> kinds;
@@ -120,8 +119,7 @@ absl::Status RandomHistory::AppendEveryKind() {
     bool done = false;
     for (int tries = 0; !done && tries < kTriesMax; ++tries) {
       NIMBUS_ASSIGN_OR_RETURN(done, TryAppend(kind));
-      // Something may be missing that it needs.
-      if (!done) NIMBUS_RETURN_IF_ERROR(Append(1));
+      if (!done) NIMBUS_RETURN_IF_ERROR(Append(1));  // something it needs may be missing
     }
     if (done) continue;
     return schema::Error(absl::StatusCode::kInternal, "no {} was accepted",
@@ -278,7 +276,7 @@ Event RandomHistory::MakeStep(fb::Event type) {
     }
     case fb::Event::StepStarted: {
       fb::StepStartedT started;
-      started.attempt = Chance(2) ? 1 : 2;
+      started.attempt = Chance(6) ? 2 : 1;
       return about(std::move(started));
     }
     case fb::Event::StepCompleted:
@@ -556,12 +554,10 @@ Event RandomHistory::MakeRecording(fb::Event type) {
     value.name = Word();
     return MakeEvent(EntityKind::operation, Pick(operations_), std::move(value));
   }
-  // Few run at a time; most others have ended, or their operations have.
   const auto state_of = [&](EntityKind kind, const Uuid& id) {
     const auto entity = journal_->FindEntity(kind, id);
-    const bool found = entity.ok() && entity->has_value();
-    return found ? static_cast<journal::Lifecycle>((*entity)->state)
-                 : journal::Lifecycle::kCancelled;
+    if (!entity.ok() || !entity->has_value()) return journal::Lifecycle::kCancelled;
+    return static_cast<journal::Lifecycle>((*entity)->state);
   };
   const auto runs = [&](const Step& candidate) {
     return state_of(EntityKind::step, candidate.id) == journal::Lifecycle::kRunning &&
@@ -571,7 +567,8 @@ Event RandomHistory::MakeRecording(fb::Event type) {
   const Step step = running == steps_.rend() || Chance(4) ? Pick(steps_) : *running;
   fb::StepAttemptFailedT failed;
   failed.step = IdOf(step.id);
-  failed.attempt = static_cast<uint32_t>(1 + Below(2));
+  const auto entity = journal_->FindEntity(EntityKind::step, step.id);
+  failed.attempt = entity.ok() && entity->has_value() ? (*entity)->steps + 1 : 1;
   failed.outcome = Outcome();
   return MakeEvent(EntityKind::operation, step.operation, std::move(failed));
 }
