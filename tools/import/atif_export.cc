@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "nimbus/schema/check.h"
+#include "nimbus/schema/clock.h"
 #include "tools/import/atif.h"
 #include "tools/import/said.h"
 #include "tools/import/script.h"
@@ -133,7 +134,9 @@ Json WriteStep(const Group& group, size_t number, std::string_view default_model
   const Step& first = group.steps.front();
   Json step = Json::MakeObject({{"step_id", Json::Uint(number)}});
   const auto time = first.started_at_us.has_value() ? first.started_at_us : first.ended_at_us;
-  if (time.has_value()) step.Set("timestamp", Json::String(IsoTime(*time)));
+  // A time of no calendar year is in `extra` only.
+  if (time.has_value() && schema::ParseUtc(IsoTime(*time)) == time)
+    step.Set("timestamp", Json::String(IsoTime(*time)));
   step.Set("source", Json::String(std::string(SourceOf(group))));
   step.Set("message", Json::String(MessageOf(group)));
   if (group.lead() != nullptr && group.lead()->type == StepType::llm_call)

@@ -332,6 +332,33 @@ TEST(ConvertedOperation, MayBeRecordedByAnyAgent) {
   EXPECT_EQ(SpansOf(traces)[2].FindPath({"status", "message"})->string(), "exit 1");
 }
 
+TEST(ConvertedOperation, MayHoldTheStrangestNumbersAndNames) {
+  Session session;
+  session.source_id = schema::NewUuid().ToString();
+  session.context = Json::MakeObject();
+  Operation operation;
+  operation.source_id = schema::NewUuid().ToString();
+  operation.type = "x";
+  for (const int64_t number : {INT64_MIN, int64_t{-1}, int64_t{0}, INT64_MAX}) {
+    for (const StepType type : schema::fb::EnumValuesStepType()) {
+      Step step;
+      step.source_id = schema::NewUuid().ToString();
+      step.type = type;
+      step.tool_name = number == 0 ? "" : "a/b c";
+      step.input = number < 0 ? "" : "[1]";
+      step.started_at_us = step.ended_at_us = number;
+      step.usage.cost_microdollars = number;
+      step.usage.input = step.usage.total = static_cast<uint64_t>(number);
+      operation.steps.push_back(std::move(step));
+    }
+  }
+  session.operations.push_back(std::move(operation));
+  const Json trajectory = AtifOf(session);
+  ExpectAtif(trajectory);
+  ExpectOtlp(WriteOtlp(session, {.content = true}));
+  EXPECT_EQ(trajectory.Find("steps")->array().size(), 12u);
+}
+
 TEST(ConvertedOperation, IsNotFoundWhereThereIsNone) {
   TestJournal journal;
   EXPECT_THAT(ReadJournaledOperation(*journal, schema::NewUuid()),
