@@ -98,8 +98,8 @@ bool IsArchiveAbsent(const absl::Status& status) {
 }
 
 std::optional<uint64_t> AbsentRecord(const absl::Status& status) {
-  const absl::optional<absl::Cord> payload = status.GetPayload(kAbsentUrl);
-  if (payload == absl::nullopt) return std::nullopt;
+  const auto payload = status.GetPayload(kAbsentUrl);
+  if (!payload.has_value()) return std::nullopt;
   const std::string text(*payload);
   uint64_t sequence = 0;
   std::from_chars(text.data(), text.data() + text.size(), sequence);
