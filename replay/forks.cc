@@ -27,7 +27,6 @@ std::unique_ptr<schema::fb::Id> IdPtr(const Uuid& id) {
 }
 
 void Add(const schema::fb::Outcome* outcome, StepTotals* totals) {
-  ++totals->steps;
   if (outcome == nullptr) return;
   totals->duration_ms += outcome->duration_ms().value_or(0);
   totals->cost_microdollars += outcome->cost_microdollars().value_or(0);
@@ -52,9 +51,9 @@ absl::Status AddTotals(const journal::Journal& journal, const SessionOptions& op
   NIMBUS_RETURN_IF_ERROR(WalkBack(&stream, [&](const RecordView& view) -> absl::StatusOr<bool> {
     const bool by_then = view.sequence <= plan->sequence;
     if (view.record->event_type() == schema::fb::Event::StepAdded) begun += by_then;
-    if (IsStepEnd(*view.record)) {
-      Add(OutcomeOf(*view.record), by_then ? &plan->reused : &plan->after);
-    }
+    StepTotals* totals = by_then ? &plan->reused : &plan->after;
+    totals->steps += IsStepEnd(*view.record);
+    Add(StepOutcomeOf(*view.record), totals);
     return true;
   }));
   plan->unended = begun - plan->reused.steps;

@@ -61,11 +61,19 @@ const schema::fb::Id* StepIdOf(const schema::fb::Record& record) {
       return record.event_as_StepFailed()->step();
     case Event::StepCancelled:
       return record.event_as_StepCancelled()->step();
+    case Event::StepAttemptFailed:
+      return record.event_as_StepAttemptFailed()->step();
     case Event::CheckpointCreated:
       return record.event_as_CheckpointCreated()->step();
     default:
       return nullptr;
   }
+}
+
+const schema::fb::Outcome* StepOutcomeOf(const schema::fb::Record& record) {
+  const bool attempt = record.event_type() == Event::StepAttemptFailed;
+  if (attempt) return record.event_as_StepAttemptFailed()->outcome();
+  return IsStepEnd(record) ? OutcomeOf(record) : nullptr;
 }
 
 const schema::fb::Outcome* OutcomeOf(const schema::fb::Record& record) {

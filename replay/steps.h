@@ -34,6 +34,9 @@ const schema::fb::Id* StepIdOf(const schema::fb::Record& record);
 // What a step or an operation took; nullptr when the event does not tell.
 const schema::fb::Outcome* OutcomeOf(const schema::fb::Record& record);
 
+// What a step took, or one of its attempts that failed; nullptr of any other event.
+const schema::fb::Outcome* StepOutcomeOf(const schema::fb::Record& record);
+
 // The number of the step that the record tells of; 0 when it tells of none.
 absl::StatusOr<uint32_t> StepNumberOf(const journal::Journal& journal,
                                       const schema::fb::Record& record);

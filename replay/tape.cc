@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "nimbus/schema/status.h"
+#include "steps.h"
 
 namespace nimbus::replay {
 
@@ -34,22 +35,6 @@ void AddTo(const flatbuffers::Optional<Number>& number, flatbuffers::Optional<Nu
     added = *number < 0 ? std::numeric_limits<Number>::min() : std::numeric_limits<Number>::max();
   }
   *sum = added;
-}
-
-// The step that the record ended, if it did.
-const schema::fb::Id* EndedStep(const schema::fb::Record& record) {
-  if (const auto* e = record.event_as_StepCompleted()) return e->step();
-  if (const auto* e = record.event_as_StepFailed()) return e->step();
-  if (const auto* e = record.event_as_StepCancelled()) return e->step();
-  return nullptr;
-}
-
-const schema::fb::Outcome* OutcomeOf(const schema::fb::Record& record) {
-  if (const auto* e = record.event_as_StepCompleted()) return e->outcome();
-  if (const auto* e = record.event_as_StepFailed()) return e->outcome();
-  if (const auto* e = record.event_as_StepCancelled()) return e->outcome();
-  if (const auto* e = record.event_as_StepAttemptFailed()) return e->outcome();
-  return nullptr;
 }
 
 }  // namespace
@@ -143,14 +128,13 @@ absl::StatusOr<Tape::Summary> Tape::Survey(const Uuid& operation, uint64_t head,
 }
 
 absl::Status Tape::Count(const RecordView& view, uint64_t head, Summary* summary) const {
-  if (const schema::fb::Outcome* outcome = OutcomeOf(*view.record)) {
+  if (const schema::fb::Outcome* outcome = StepOutcomeOf(*view.record)) {
     schema::fb::OutcomeT unpacked;
     outcome->UnPackTo(&unpacked);
     AddOutcome(unpacked, &summary->outcome);
   }
-  const schema::fb::Id* ended = EndedStep(*view.record);
-  if (ended != nullptr && !summary->last_ended.has_value()) {
-    summary->last_ended = Uuid::FromFb(*ended);
+  if (IsStepEnd(*view.record) && !summary->last_ended.has_value()) {
+    summary->last_ended = Uuid::FromFb(*StepIdOf(*view.record));
   }
   if (view.record->event_type() != Event::StepAdded) return absl::OkStatus();
   summary->steps = std::max(summary->steps, view.envelope().ordinal());
