@@ -186,7 +186,11 @@ absl::StatusOr<Json> Server::Call(const Request& request, RpcError* error) {
   Params params(request.params);
   absl::StatusOr<Json> result = absl::InvalidArgumentError("the operation was not opened");
   if (opens || recorder_.has_value()) result = (this->*method->call)(params);
-  if (!result.ok()) *error = ErrorOf(request, result.status());
+  if (result.ok()) return result;
+  *error = ErrorOf(request, result.status());
+  if (error->kind == ErrorKind::kIncomplete && incomplete_.empty()) {
+    incomplete_ = fmt::format("after step {}: {}", StepsDone(), error->message);
+  }
   return result;
 }
 
@@ -205,7 +209,8 @@ RpcError Server::ErrorOf(const Request& request, const absl::Status& status) con
   const bool cut_short = recorder_.has_value() && !recorder_->report().incomplete.empty();
   if (cut_short || journal::IsArchiveAbsent(status) ||
       (executes_again() && status.code() == Code::kOutOfRange)) {
-    return MakeError(ErrorKind::kIncomplete, status);
+    return MakeError(ErrorKind::kIncomplete, status,
+                     Json::MakeObject({{"step", Json::Uint(StepsDone())}}));
   }
   if (method->kind == MethodInfo::Kind::kOfStep && absl::IsNotFound(status)) {
     const Json* number = request.params.Find("number");

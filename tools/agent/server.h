@@ -54,6 +54,8 @@ class Server {
   const replay::Recorder* recorder() const { return recorder_ ? &*recorder_ : nullptr; }
   // Also where `open` itself diverged.
   std::optional<replay::StepDivergence> divergence() const;
+  // Why the recording did not suffice, and at which step, the first time that it did not.
+  const std::string& incomplete() const { return incomplete_; }
   const std::optional<schema::Uuid>& session() const { return session_; }
   const Refusals& refusals() const { return refusals_; }
 
@@ -68,6 +70,7 @@ class Server {
 
   absl::StatusOr<schema::Json> Call(const Request& request, RpcError* error);
   RpcError ErrorOf(const Request& request, const absl::Status& status) const;
+  uint32_t StepsDone() const { return recorder_.has_value() ? recorder_->steps() : 0; }
   RpcError PreconditionError(const Request& request, const absl::Status& status) const;
   bool executes_again() const {
     return options_.recorder.mode == replay::RecorderOptions::Mode::kReexecute;
@@ -102,6 +105,7 @@ class Server {
   std::optional<replay::StepDivergence> open_divergence_;
   std::optional<schema::Uuid> session_;
   std::map<uint32_t, Turn> open_steps_;  // begun here, without a result
+  std::string incomplete_;
   Refusals refusals_;
 };
 

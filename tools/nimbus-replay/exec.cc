@@ -73,6 +73,7 @@ absl::StatusOr<Verdict> MakeVerdict(const journal::Journal& journal, const schem
     return schema::Error(absl::StatusCode::kDataLoss, "operation {} is not in the journal",
                          operation.ToString());
   }
+  if (verdict.report.incomplete.empty()) verdict.report.incomplete = server.incomplete();
   JudgeEnd(*entity, &verdict);
   return verdict;
 }

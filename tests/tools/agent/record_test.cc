@@ -2,6 +2,7 @@
 // how they end, and what they send that is no call.
 #include <signal.h>
 
+#include <filesystem>
 #include <set>
 #include <sstream>
 
@@ -356,6 +357,20 @@ TEST_F(RecordTest, ExecutesAgainAsFarAsTheRecordingGoes) {
   run = Execute(Joined({id}, Bash(steps + R"(call step.begin "$step")")));
   EXPECT_EQ(run.exit_code, 2);
   EXPECT_THAT(run.out, AllOf(HasSubstr("-32009"), HasSubstr("incomplete operation " + id)));
+}
+
+TEST_F(RecordTest, SaysWhenWhatWasRecordedIsNotThere) {
+  const auto script = Bash(R"(call open "$open"; call step.begin "$step"
+      call step.end '{"number":1,"output":7}'; call complete {})");
+  const std::string id = OperationOf(Record(Joined({"--json"}, script)));
+  ASSERT_EQ(Nimbus({"journal", "prune", "--before", "100000", "--yes"}).exit_code, 0);
+  EXPECT_EQ(Execute(Joined({id}, script)).exit_code, 0) << "an archive will do";
+  std::filesystem::rename(Path("store/archives"), Path("away"));
+  const Finished run = Execute(Joined({"--json", id}, script));
+  EXPECT_EQ(run.exit_code, 2);
+  EXPECT_THAT(run.out, HasSubstr("-32009"));
+  EXPECT_THAT(Report(run).StringOr("incomplete"),
+              AllOf(StartsWith("after step 0: "), HasSubstr("was moved to the archive")));
 }
 
 TEST_F(RecordTest, ExecutesAgainFromACheckpoint) {
