@@ -277,7 +277,7 @@ TEST_F(ReexecutionTest, ParallelStepsAreServedAlike) {
 
 // Forks.
 
-class ForkTest : public ReexecutionTest {
+class RecordedForkTest : public ReexecutionTest {
  protected:
   // A fork of `parent`, as the command that makes one leaves it.
   schema::Uuid Fork(const schema::Uuid& parent, std::optional<schema::Uuid> checkpoint,
@@ -308,7 +308,7 @@ class ForkTest : public ReexecutionTest {
   }
 };
 
-TEST_F(ForkTest, ServesItsParentAndGoesOnLive) {
+TEST_F(RecordedForkTest, ServesItsParentAndGoesOnLive) {
   RecordAgent();
   const schema::Uuid checkpoint = LastCheckpoint();
   for (const bool by_checkpoint : {true, false}) {
@@ -331,7 +331,7 @@ TEST_F(ForkTest, ServesItsParentAndGoesOnLive) {
   }
 }
 
-TEST_F(ForkTest, OfAForkOfAFork) {
+TEST_F(RecordedForkTest, OfAForkOfAFork) {
   RecordAgent();
   const schema::Uuid first = Fork(operation_, std::nullopt, 1);
   {
@@ -356,7 +356,7 @@ TEST_F(ForkTest, OfAForkOfAFork) {
   EXPECT_EQ(runs_, 3);
 }
 
-TEST_F(ForkTest, ADivergenceInItsBeginningIsToldOfTheParent) {
+TEST_F(RecordedForkTest, ADivergenceInItsBeginningIsToldOfTheParent) {
   RecordAgent();
   const schema::Uuid fork = Fork(operation_, std::nullopt, 3);
   NIMBUS_ASSERT_OK_AND_ASSIGN(Recorder recorder, OpenFork(fork));
@@ -366,7 +366,7 @@ TEST_F(ForkTest, ADivergenceInItsBeginningIsToldOfTheParent) {
   EXPECT_EQ(OwnSteps(fork), 0u);
 }
 
-TEST_F(ForkTest, WhereStepsAreOpenNobodyGoesOn) {
+TEST_F(RecordedForkTest, WhereStepsAreOpenNobodyGoesOn) {
   {
     Recorder recorder = Opened();
     NIMBUS_ASSERT_OK(recorder.BeginStep(Call(1)));
@@ -379,7 +379,7 @@ TEST_F(ForkTest, WhereStepsAreOpenNobodyGoesOn) {
               StatusIs(Code::kFailedPrecondition, HasSubstr("step 1")));
 }
 
-TEST_F(ForkTest, CirclesOfForksEnd) {
+TEST_F(RecordedForkTest, CirclesOfForksEnd) {
   const schema::Uuid one = schema::NewUuid(), two = schema::NewUuid();
   const auto forked = [&](const schema::Uuid& id, const schema::Uuid& parent) {
     schema::fb::OperationForkedT event;
