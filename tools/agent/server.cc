@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "nimbus/journal/prune.h"
-#include "nimbus/replay/patch.h"
+#include "nimbus/replay/pointer.h"
 #include "nimbus/schema/check.h"
 #include "nimbus/schema/status.h"
 #include "tools/agent/call_values.h"
@@ -423,16 +423,15 @@ absl::StatusOr<Json> Server::Id(Params& params) {
 // State, checkpoints, ends
 
 absl::StatusOr<Json> Server::State(Params& params) {
-  NIMBUS_ASSIGN_OR_RETURN(std::string pointer, params.TextOr("pointer", ""));
+  NIMBUS_ASSIGN_OR_RETURN(const std::string text, params.TextOr("pointer", ""));
   NIMBUS_RETURN_IF_ERROR(params.CheckAllTaken());
-  Json state = recorder_->state();
-  const Json get = Json::MakeArray({Json::MakeObject({{"op", Json::String("copy")},
-                                                      {"from", Json::String(std::move(pointer))},
-                                                      {"path", Json::String("")}})});
-  if (const absl::Status found = replay::ApplyPatch(get, &state).status(); !found.ok()) {
-    return Error(Code::kInvalidArgument, "pointer: {}", std::string(found.message()));
+  const absl::StatusOr<replay::Pointer> pointer = replay::ParsePointer(text);
+  if (!pointer.ok()) return schema::Annotate(pointer.status(), "pointer");
+  const Json* found = replay::FindValue(recorder_->state(), *pointer);
+  if (found == nullptr) {
+    return Error(Code::kInvalidArgument, "pointer: the state has no '{}'", text);
   }
-  return Json::MakeObject({{"state", std::move(state)}});
+  return Json::MakeObject({{"state", *found}});
 }
 
 absl::StatusOr<Json> Server::Checkpoint(Params& params) {
