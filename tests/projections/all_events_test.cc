@@ -14,6 +14,7 @@
 #include "nimbus/journal/reader.h"
 #include "nimbus/journal/verify.h"
 #include "testing/program.h"
+#include "testing/random.h"
 #include "testing/status_matchers.h"
 
 namespace nimbus::projections {
@@ -42,7 +43,7 @@ class AllEventsTest : public StoreTest {
 };
 
 TEST_F(AllEventsTest, AreOfEveryKindAndValid) {
-  const unsigned seed = std::random_device{}();
+  const auto seed = static_cast<unsigned>(test::MakeSeed());
   SCOPED_TRACE(fmt::format("seed {}", seed));
   ASSERT_THAT(Open(), IsOk());
   RandomHistory history(&journal(), seed);
@@ -86,7 +87,7 @@ TEST_F(AllEventsTest, AreTheSameHistoryForTheSameSeed) {
 
 // Batches of any size, restarts, and other processes that project at the same time.
 TEST_F(AllEventsTest, GiveTheSameRowsHoweverTheyAreProjected) {
-  const unsigned seed = std::random_device{}();
+  const auto seed = static_cast<unsigned>(test::MakeSeed());
   for (unsigned round = 0; round < kHistories; ++round) {
     SCOPED_TRACE(fmt::format("seed {}", seed + round));
     std::mt19937 random(seed + round);

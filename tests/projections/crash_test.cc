@@ -9,6 +9,7 @@
 #include "fixture.h"
 #include "migrator.h"
 #include "testing/program.h"
+#include "testing/random.h"
 #include "testing/status_matchers.h"
 
 namespace nimbus::projections {
@@ -60,7 +61,7 @@ class CrashTest : public StoreTest {
 
 TEST_F(CrashTest, AProjectorKilledAtAnyMomentLosesAndRepeatsNothing) {
   constexpr int kOperations = 800;
-  const unsigned seed = std::random_device{}();
+  const auto seed = static_cast<unsigned>(test::MakeSeed());
   SCOPED_TRACE(fmt::format("seed {}", seed));
   std::mt19937 random(seed);
   DatabaseOptions appending;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "nimbus/schema/json.h"
+#include "testing/random.h"
 #include "testing/status_matchers.h"
 
 namespace nimbus::projections {
@@ -375,7 +376,7 @@ std::string RandomJson(std::mt19937* random, int depth) {
 }
 
 TEST(JsonSchemaTest, AnswersWhateverTheSchema) {
-  const unsigned seed = std::random_device{}();
+  const auto seed = static_cast<unsigned>(test::MakeSeed());
   SCOPED_TRACE(fmt::format("seed {}", seed));
   std::mt19937 random(seed);
   int valid = 0;

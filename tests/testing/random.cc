@@ -5,11 +5,14 @@
 
 namespace nimbus::test {
 
-SeededRandom::SeededRandom() {
+uint64_t MakeSeed() {
   const char* given = std::getenv("NIMBUS_TEST_SEED");
-  seed_ = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-  std::printf("NIMBUS_TEST_SEED=%llu\n", static_cast<unsigned long long>(seed_));
-  engine_.seed(seed_);
+  const uint64_t seed =
+      given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
+  std::printf("NIMBUS_TEST_SEED=%llu\n", static_cast<unsigned long long>(seed));
+  return seed;
 }
+
+SeededRandom::SeededRandom() : seed_(MakeSeed()), engine_(seed_) {}
 
 }  // namespace nimbus::test

@@ -11,6 +11,9 @@
 
 namespace nimbus::test {
 
+// Printed; $NIMBUS_TEST_SEED where that is set.
+uint64_t MakeSeed();
+
 class SeededRandom {
  public:
   SeededRandom();

@@ -221,10 +221,14 @@ TEST_P(RecordedFormatTest, ReplaysFromItsStartAndEveryCheckpoint) {
   TestJournal journal;
   NIMBUS_ASSERT_OK_AND_ASSIGN(const ImportReport report, ImportFile(*journal, path(), {}));
   for (const schema::Uuid& id : report.operations) {
-    NIMBUS_ASSERT_OK_AND_ASSIGN(const replay::Session session, replay::Session::Open(*journal, id));
+    NIMBUS_ASSERT_OK_AND_ASSIGN(replay::Session session, replay::Session::Open(*journal, id));
     std::vector<std::optional<schema::Uuid>> starts = {std::nullopt};
-    for (const replay::CheckpointInfo& checkpoint : session.checkpoints())
-      starts.emplace_back(checkpoint.id);
+    NIMBUS_ASSERT_OK(session.ForEachPoint(
+        [](const replay::StepInfo&) { return absl::OkStatus(); },
+        [&](const replay::CheckpointInfo& checkpoint) {
+          starts.emplace_back(checkpoint.id);
+          return absl::OkStatus();
+        }));
     std::optional<schema::Digest> digest;
     for (const auto& start : starts) {
       // A step that runs has no state after it.
