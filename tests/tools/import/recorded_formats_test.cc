@@ -223,12 +223,11 @@ TEST_P(RecordedFormatTest, ReplaysFromItsStartAndEveryCheckpoint) {
   for (const schema::Uuid& id : report.operations) {
     NIMBUS_ASSERT_OK_AND_ASSIGN(replay::Session session, replay::Session::Open(*journal, id));
     std::vector<std::optional<schema::Uuid>> starts = {std::nullopt};
-    NIMBUS_ASSERT_OK(session.ForEachPoint(
-        [](const replay::StepInfo&) { return absl::OkStatus(); },
-        [&](const replay::CheckpointInfo& checkpoint) {
-          starts.emplace_back(checkpoint.id);
-          return absl::OkStatus();
-        }));
+    NIMBUS_ASSERT_OK(session.ForEachPoint([](const replay::StepInfo&) { return absl::OkStatus(); },
+                                          [&](const replay::CheckpointInfo& checkpoint) {
+                                            starts.emplace_back(checkpoint.id);
+                                            return absl::OkStatus();
+                                          }));
     std::optional<schema::Digest> digest;
     for (const auto& start : starts) {
       // A step that runs has no state after it.
