@@ -323,8 +323,14 @@ Event RandomHistory::MakeImport(fb::Event type) {
 
 Event RandomHistory::MakePlugin(fb::Event type) {
   const Named plugin = Pick(plugins_);
+  const Hook hook = Pick(hooks_);
   const auto about = [&](auto payload) {
     return MakeEvent(EntityKind::plugin, plugin.id, std::move(payload));
+  };
+  const auto about_hook = [&](auto payload) {
+    payload.hook = IdOf(hook.id);
+    const Uuid of = Chance(8) ? plugin.id : hook.plugin;
+    return MakeEvent(EntityKind::plugin, of, std::move(payload));
   };
   switch (type) {
     case fb::Event::PluginInstalled: {
@@ -365,16 +371,12 @@ Event RandomHistory::MakePlugin(fb::Event type) {
     }
     case fb::Event::HookChanged: {
       fb::HookChangedT changed;
-      changed.hook = IdOf(Pick(hooks_));
       if (Chance(2)) changed.priority = static_cast<int64_t>(Below(200));
       if (Chance(2)) changed.enabled = Chance(2);
-      return about(std::move(changed));
+      return about_hook(std::move(changed));
     }
-    case fb::Event::HookRemoved: {
-      fb::HookRemovedT removed;
-      removed.hook = IdOf(Pick(hooks_));
-      return about(std::move(removed));
-    }
+    case fb::Event::HookRemoved:
+      return about_hook(fb::HookRemovedT{});
     case fb::Event::RegistryEntryCached: {
       fb::RegistryEntryCachedT cached;
       cached.name = Word();
@@ -586,7 +588,9 @@ void RandomHistory::Note(const Event& event) {
     checkpoints_.push_back({id_of(e->checkpoint), event.stream});
   }
   if (const auto* e = event.payload.AsSourceStored()) stored_[event.stream] += e->count;
-  if (const auto* e = event.payload.AsHookRegistered()) hooks_.push_back(id_of(e->hook));
+  if (const auto* e = event.payload.AsHookRegistered()) {
+    hooks_.push_back({id_of(e->hook), event.stream});
+  }
   if (const auto* e = event.payload.AsPluginInstalled())
     plugins_.push_back({event.stream, e->name});
   if (const auto* e = event.payload.AsPersonaDefined()) {

@@ -9,6 +9,7 @@
 // the journal refuses leaves nothing, and something else is tried.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -41,6 +42,10 @@ class RandomHistory {
   struct Step {
     schema::Uuid id, operation;
   };
+  struct Hook {
+    schema::Uuid id, plugin;
+  };
+  static constexpr size_t kNewest = 4;
 
   size_t Below(size_t end) { return std::uniform_int_distribution<size_t>(0, end - 1)(random_); }
   bool Chance(size_t of) { return Below(of) == 0; }
@@ -53,7 +58,10 @@ class RandomHistory {
   std::unique_ptr<schema::fb::Id> IdOf(const schema::Uuid& id);
   template <typename T>
   T Pick(const std::vector<T>& all) {
-    return all.empty() ? T{} : all[Below(all.size())];
+    if (all.empty()) return T{};
+    // Half of the time one of the newest, which are the likeliest to live.
+    const size_t newest = std::min(all.size(), kNewest);
+    return Chance(2) ? all[all.size() - 1 - Below(newest)] : all[Below(all.size())];
   }
 
   absl::StatusOr<bool> TryAppend(schema::fb::Event type);
@@ -74,7 +82,8 @@ class RandomHistory {
 
   journal::Journal* const journal_;
   std::mt19937 random_;
-  std::vector<schema::Uuid> sessions_, operations_, sources_, hooks_;
+  std::vector<schema::Uuid> sessions_, operations_, sources_;
+  std::vector<Hook> hooks_;
   std::vector<Step> steps_;
   std::vector<Step> checkpoints_;
   std::vector<Named> plugins_, personas_, credentials_;
