@@ -90,7 +90,7 @@ class MigrationsTest : public StoreTest {
 };
 
 TEST_F(MigrationsTest, BetweenAnyTwoVersionsAndBackLoseNothing) {
-  MakeStore();
+  ASSERT_NO_FATAL_FAILURE(MakeStore());
   const int latest = Database::LatestSchemaVersion();
   ASSERT_EQ(latest, 7);
   for (int a = 0; a <= latest; ++a) {
@@ -111,7 +111,7 @@ TEST_F(MigrationsTest, BetweenAnyTwoVersionsAndBackLoseNothing) {
 }
 
 TEST_F(MigrationsTest, AreVerifiedOnTheWayDownAndUp) {
-  MakeStore();
+  ASSERT_NO_FATAL_FAILURE(MakeStore());
   NIMBUS_ASSERT_OK_AND_ASSIGN(const MigrateReport none, database_->Migrate(7, {.verify = true}));
   EXPECT_EQ(none.from, none.to);
   for (const int version : {3, 1, 5, 0, 7}) {
@@ -124,7 +124,7 @@ TEST_F(MigrationsTest, AreVerifiedOnTheWayDownAndUp) {
 }
 
 TEST_F(MigrationsTest, ThatVerifyStopBeforeTheyHideADifference) {
-  MakeStore();
+  ASSERT_NO_FATAL_FAILURE(MakeStore());
   ASSERT_THAT(database_->Migrate(5), IsOk());
   Close();
   {
@@ -186,7 +186,7 @@ TEST_F(MigrationsTest, ArePrintedAsTheyWouldBeRun) {
 
 // The file alone: each statement of each version, in both directions.
 TEST_F(MigrationsTest, KilledAtAnyStatementLeaveAVersionAndGoOn) {
-  MakeStore(50);
+  ASSERT_NO_FATAL_FAILURE(MakeStore(50));
   Close();
   const std::string full = directory_ / "full.db", empty = directory_ / "empty.db";
   const std::string file = directory_ / "file.db";
@@ -258,7 +258,7 @@ class MigrationsFromTest : public MigrationsTest, public testing::WithParamInter
 
 TEST_P(MigrationsFromTest, KilledAtAnyStatementOfTheStoreGoOn) {
   const int from = GetParam();
-  MakeStore(0);
+  ASSERT_NO_FATAL_FAILURE(MakeStore(0));
   ASSERT_THAT(database_->Migrate(from), IsOk());
   ExpectAt(from);
   Close();
@@ -287,7 +287,7 @@ TEST_P(MigrationsFromTest, KilledAtAnyStatementOfTheStoreGoOn) {
 INSTANTIATE_TEST_SUITE_P(, MigrationsFromTest, testing::Range(0, 8));
 
 TEST_F(MigrationsTest, OfANewerDatabaseAreRefused) {
-  MakeStore(0);
+  ASSERT_NO_FATAL_FAILURE(MakeStore(0));
   Close();
   {
     NIMBUS_ASSERT_OK_AND_ASSIGN(Connection db, Connection::Open(link(), {}));
