@@ -143,8 +143,8 @@ absl::Status RandomHistory::Append(int count) {
 absl::StatusOr<bool> RandomHistory::TryAppend(fb::Event type) {
   Event event = Make(type);
   FillBody(&event);
-  if (Chance(4))
-    event.occurred_at_us = 1'700'000'000'000'000 + static_cast<int64_t>(Below(1u << 30));
+  constexpr int64_t kSomeTime = 1'700'000'000'000'000;
+  if (Chance(4)) event.occurred_at_us = kSomeTime + static_cast<int64_t>(Below(1u << 30));
   event.imported = Chance(8);
   const absl::Status appended = journal_->Append(event).status();
   if (IsRefusal(appended)) return false;
@@ -577,28 +577,23 @@ Event RandomHistory::MakeRecording(fb::Event type) {
 
 // That there is one more to pick.
 void RandomHistory::Note(const Event& event) {
-  const auto id_of = [](const std::unique_ptr<fb::Id>& id) { return Uuid::FromFb(*id); };
   if (event.payload.type == fb::Event::SessionStarted) sessions_.push_back(event.stream);
   if (event.payload.type == fb::Event::OperationCreated) operations_.push_back(event.stream);
   if (event.payload.type == fb::Event::ImportStarted) sources_.push_back(event.stream);
-  if (const auto* e = event.payload.AsStepAdded()) {
-    steps_.push_back({id_of(e->step), event.stream});
-  }
-  if (const auto* e = event.payload.AsCheckpointCreated()) {
-    checkpoints_.push_back({id_of(e->checkpoint), event.stream});
-  }
+  const auto note_part = [&](const auto* e, auto id, auto* all) {
+    if (e != nullptr) all->push_back({Uuid::FromFb(*(e->*id)), event.stream});
+  };
+  note_part(event.payload.AsStepAdded(), &fb::StepAddedT::step, &steps_);
+  note_part(event.payload.AsCheckpointCreated(), &fb::CheckpointCreatedT::checkpoint,
+            &checkpoints_);
+  note_part(event.payload.AsHookRegistered(), &fb::HookRegisteredT::hook, &hooks_);
   if (const auto* e = event.payload.AsSourceStored()) stored_[event.stream] += e->count;
-  if (const auto* e = event.payload.AsHookRegistered()) {
-    hooks_.push_back({id_of(e->hook), event.stream});
-  }
-  if (const auto* e = event.payload.AsPluginInstalled())
-    plugins_.push_back({event.stream, e->name});
-  if (const auto* e = event.payload.AsPersonaDefined()) {
-    personas_.push_back({event.stream, e->name});
-  }
-  if (const auto* e = event.payload.AsCredentialStored()) {
-    credentials_.push_back({event.stream, e->name});
-  }
+  const auto note = [&](const auto* e, std::vector<Named>* all) {
+    if (e != nullptr) all->push_back({event.stream, e->name});
+  };
+  note(event.payload.AsPluginInstalled(), &plugins_);
+  note(event.payload.AsPersonaDefined(), &personas_);
+  note(event.payload.AsCredentialStored(), &credentials_);
 }
 
 }  // namespace nimbus::projections

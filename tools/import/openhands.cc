@@ -176,8 +176,8 @@ absl::Status TurnReader::TakeAction(const Fields& event, std::string_view action
   step.source_id = id + "-action";
   step.type = StepType::tool_call;
   const Json* name = event.json().FindPath({"tool_call_metadata", "function_name"});
-  step.tool_name =
-      ToolName(name != nullptr && name->IsString() ? std::string_view(name->string()) : action);
+  const bool named = name != nullptr && name->IsString() && !name->string().empty();
+  step.tool_name = ToolName(named ? std::string_view(name->string()) : action);
   step.status = Lifecycle::kRunning;
   const Json* args = event.Find("args");
   step.input =

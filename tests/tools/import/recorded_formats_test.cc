@@ -7,6 +7,7 @@
 
 #include "nimbus/replay/verify.h"
 #include "nimbus/schema/clock.h"
+#include "testing/random.h"
 #include "tools/import/damage.h"
 #include "tools/import/document_source.h"
 #include "tools/import/format.h"
@@ -57,9 +58,11 @@ std::vector<std::string> FilesOf(std::string_view directory) {
   return files;
 }
 
-std::vector<std::string> RecordedFiles() {
+// Of all directories, or of one.
+std::vector<std::string> RecordedFiles(std::string_view directory = "") {
   std::vector<std::string> files;
   for (const RecordedFormat& format : kFormats) {
+    if (!directory.empty() && format.directory != directory) continue;
     for (const std::string& file : FilesOf(format.directory)) {
       if (IsRecording(file)) files.push_back(file);
     }
@@ -98,10 +101,20 @@ class RecordedFormatTest : public ::testing::TestWithParam<std::string> {
   }
 };
 
+class RecordedInspectTest : public RecordedFormatTest {};
+class RecordedTemporalTest : public RecordedFormatTest {};
+
 INSTANTIATE_TEST_SUITE_P(All, RecordedFormatTest, ::testing::ValuesIn(RecordedFiles()),
+                         test::FileTestName);
+INSTANTIATE_TEST_SUITE_P(All, RecordedInspectTest, ::testing::ValuesIn(RecordedFiles("inspect-ai")),
+                         test::FileTestName);
+INSTANTIATE_TEST_SUITE_P(All, RecordedTemporalTest,
+                         ::testing::ValuesIn(RecordedFiles("temporal-history")),
                          test::FileTestName);
 // Without the shared data there are no files.
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(RecordedFormatTest);
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(RecordedInspectTest);
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(RecordedTemporalTest);
 
 TEST_P(RecordedFormatTest, IsClaimedByItsOwnFormatOnly) {
   const Source source = ReadRecorded();
@@ -152,8 +165,7 @@ TEST_P(RecordedFormatTest, HasTheCountsOfItsFacts) {
 
 // The script counts activities whether they call the model or not, and as errors
 // only ActivityTaskFailed, not what timed out or got no result.
-TEST_P(RecordedFormatTest, HasTheActivitiesAndTheEndOfItsFacts) {
-  if (format() != "temporal-history") GTEST_SKIP() << "another format";
+TEST_P(RecordedTemporalTest, HasTheActivitiesAndTheEndOfItsFacts) {
   const Source source = ReadRecorded();
   const Recording run = ReadRun(source);
   const Facts expected = facts();
@@ -183,8 +195,7 @@ TEST_P(RecordedFormatTest, HasTheActivitiesAndTheEndOfItsFacts) {
     ExpectFact(expected, "state_changes", markers->array().size());
 }
 
-TEST_P(RecordedFormatTest, HasTheTimesOfItsFacts) {
-  if (format() != "inspect") GTEST_SKIP() << "has no times, or others";
+TEST_P(RecordedInspectTest, HasTheTimesOfItsFacts) {
   const Recording run = ReadRun(ReadRecorded());
   const Facts expected = facts();
   EXPECT_EQ(run.sessions.at(0).started_at_us, schema::ParseUtc(expected.at("first")));
@@ -246,8 +257,7 @@ TEST_P(RecordedFormatTest, ReplaysFromItsStartAndEveryCheckpoint) {
 }
 
 // The state after the last step is the one that the sample ends with.
-TEST_P(RecordedFormatTest, EndsInTheStateThatALogRecords) {
-  if (format() != "inspect") GTEST_SKIP() << "records no state";
+TEST_P(RecordedInspectTest, EndsInTheStateThatALogRecords) {
   TestJournal journal;
   NIMBUS_ASSERT_OK_AND_ASSIGN(const ImportReport report, ImportFile(*journal, path(), {}));
   const bool edited = GetParam().find("T20-28-13") != std::string::npos;
@@ -324,7 +334,7 @@ TEST_P(RecordedFormatTest, GrowsToTheSameContent) {
 TEST_P(RecordedFormatTest, DamagedIsReadSoundlyOrRefusedByName) {
   constexpr int kRounds = 60;
   int read = 0, refused = 0;
-  const unsigned seed = std::random_device{}();
+  const auto seed = static_cast<unsigned>(test::MakeSeed());
   for (int round = 0; round < kRounds; ++round) {
     SCOPED_TRACE(testing::Message() << "seed " << seed << " round " << round);
     std::mt19937_64 random(seed + static_cast<unsigned>(round));
