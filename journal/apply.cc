@@ -179,7 +179,10 @@ absl::Status Packing::WriteFilled() {
     }
   }
   work_.Compress(blocks);
-  for (FilledFrame& frame : filled_) NIMBUS_RETURN_IF_ERROR(WriteFrame(&frame));
+  for (FilledFrame& frame : filled_) {
+    NIMBUS_RETURN_IF_ERROR(WriteFrame(&frame));
+    LetOthersRun();
+  }
   filled_.clear();
   filled_bytes_ = 0;
   return absl::OkStatus();
@@ -269,6 +272,7 @@ absl::Status LogApplier::Put(lmdb::Transaction* txn, std::span<const WalEntry* c
   Packing packing(environment_, txn, &tiles_, &work_, head);
   for (const WalEntry* entry : entries) {
     for (const WalFrame& frame : entry->frames()) NIMBUS_RETURN_IF_ERROR(packing.Add(frame));
+    LetOthersRun();
   }
   NIMBUS_RETURN_IF_ERROR(packing.Finish());
   NIMBUS_RETURN_IF_ERROR(PutChanges(txn, entries));

@@ -1,5 +1,7 @@
 #include "block_work.h"
 
+#include <sched.h>
+
 #include <utility>
 
 #include "nimbus/schema/check.h"
@@ -23,6 +25,8 @@ void CompressBlock(PackedBlock* block, int level) {
 }
 
 }  // namespace
+
+void LetOthersRun() { sched_yield(); }
 
 void BlockWork::Begin() {
   const schema::MutexLock lock(&mu_);
@@ -61,7 +65,7 @@ void BlockWork::Compress(std::span<PackedBlock* const> blocks) {
     next_ = 0;
     if (hurry_) changed_.SignalAll();
   }
-  KeepPace(1);
+  while (CompressNext(1)) LetOthersRun();
   const schema::MutexLock lock(&mu_);
   while (busy_ > 0) changed_.Wait(&mu_);
   blocks_ = {};

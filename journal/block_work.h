@@ -25,6 +25,11 @@ struct PackedBlock {
   Bytes stored;                                  // what `entry` views, of the latter
 };
 
+// For the applier, every fraction of a millisecond: it would else use up its time
+// slice, and whoever leads a group, which is to run for microseconds when the flush of
+// the log is over, waits some milliseconds for a processor.
+void LetOthersRun();
+
 // Thread-safe; Begin, Compress and End are for one thread at a time.
 class BlockWork {
  public:
