@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <string_view>
 #include <utility>
 
 #include "nimbus/schema/check.h"
@@ -95,18 +96,16 @@ absl::StatusOr<StreamReader*> Tape::Select(size_t part) {
 }
 
 absl::Status Tape::AddParent(const ForkOrigin& origin) {
-  const absl::StatusOr<std::optional<EntityState>> found =
-      journal_->FindEntity(EntityKind::operation, origin.parent);
-  NIMBUS_RETURN_IF_ERROR(found.status());
-  if (!found->has_value()) {
-    return Error(Code::kDataLoss, "no operation {} to be forked", origin.parent.ToString());
-  }
   const Uuid fork = parts_.back().operation;
   parts_.push_back({.operation = origin.parent});
-  NIMBUS_ASSIGN_OR_RETURN(StreamReader * parent, Select(parts_.size() - 1));
-  NIMBUS_RETURN_IF_ERROR(FindEnd(origin, parent, &parts_.back()));
+  const absl::StatusOr<StreamReader*> parent = Select(parts_.size() - 1);
+  if (absl::IsNotFound(parent.status())) {
+    return Error(Code::kDataLoss, "no operation {} to be forked", origin.parent.ToString());
+  }
+  NIMBUS_RETURN_IF_ERROR(parent.status());
+  NIMBUS_RETURN_IF_ERROR(FindEnd(origin, *parent, &parts_.back()));
   NIMBUS_ASSIGN_OR_RETURN(const Steps steps,
-                          ReadSteps(parent, parts_.back().version, parts_.back().sequence));
+                          ReadSteps(*parent, parts_.back().version, parts_.back().sequence));
   for (size_t i = 0; i + 1 < parts_.size(); ++i) parts_[i].base += steps.added;
   if (steps.open.empty()) return absl::OkStatus();
   return Error(Code::kFailedPrecondition,
@@ -116,35 +115,34 @@ absl::Status Tape::AddParent(const ForkOrigin& origin) {
 
 // The last record of the parent that its fork goes on from.
 absl::Status Tape::FindEnd(const ForkOrigin& origin, StreamReader* parent, Part* part) const {
-  const RecordView* view = nullptr;
-  if (origin.checkpoint.has_value()) {
-    NIMBUS_ASSIGN_OR_RETURN(const std::optional<EntityState> checkpoint,
-                            journal_->FindEntity(EntityKind::checkpoint, *origin.checkpoint));
-    if (!checkpoint.has_value() || checkpoint->parent != origin.parent) {
-      return Error(Code::kDataLoss, "operation {} has no checkpoint {}", origin.parent.ToString(),
-                   origin.checkpoint->ToString());
-    }
-    NIMBUS_ASSIGN_OR_RETURN(view, parent->ReadAt(checkpoint->first_sequence));
-  } else if (origin.step == 0) {
-    return FindStart(parent, part);
-  } else {
-    const absl::StatusOr<const RecordView*> added = parent->ReadStepAdded(origin.step);
-    if (absl::IsNotFound(added.status())) {
-      return Error(Code::kDataLoss, "step {} of operation {}, after which it was forked, {}",
-                   origin.step, origin.parent.ToString(), "does not exist");
-    }
-    NIMBUS_RETURN_IF_ERROR(added.status());
-    NIMBUS_ASSIGN_OR_RETURN(const TapeStep step, StepAsOf(**added, parent->entity().head_sequence));
-    if (!step.ended.has_value()) {
-      return Error(Code::kFailedPrecondition,
-                   "step {} of operation {}, after which it was forked, {}", origin.step,
-                   origin.parent.ToString(), "has not ended");
-    }
-    NIMBUS_ASSIGN_OR_RETURN(view, parent->ReadAt(*step.ended));
-  }
+  if (!origin.checkpoint.has_value() && origin.step == 0) return FindStart(parent, part);
+  NIMBUS_ASSIGN_OR_RETURN(part->sequence, origin.checkpoint.has_value()
+                                              ? SequenceOf(*origin.checkpoint, origin.parent)
+                                              : EndOf(origin.step, parent));
+  NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, parent->ReadAt(part->sequence));
   part->version = view->envelope().version();
-  part->sequence = view->sequence;
   return absl::OkStatus();
+}
+
+absl::StatusOr<uint64_t> Tape::SequenceOf(const Uuid& checkpoint, const Uuid& parent) const {
+  NIMBUS_ASSIGN_OR_RETURN(const std::optional<EntityState> entity,
+                          journal_->FindEntity(EntityKind::checkpoint, checkpoint));
+  if (entity.has_value() && entity->parent == parent) return entity->first_sequence;
+  return Error(Code::kDataLoss, "operation {} has no checkpoint {}", parent.ToString(),
+               checkpoint.ToString());
+}
+
+absl::StatusOr<uint64_t> Tape::EndOf(uint32_t number, StreamReader* parent) const {
+  const auto wrong = [&](Code code, std::string_view what) {
+    return Error(code, "step {} of operation {}, after which it was forked, {}", number,
+                 parent->entity().id.ToString(), what);
+  };
+  const absl::StatusOr<const RecordView*> added = parent->ReadStepAdded(number);
+  if (absl::IsNotFound(added.status())) return wrong(Code::kDataLoss, "does not exist");
+  NIMBUS_RETURN_IF_ERROR(added.status());
+  NIMBUS_ASSIGN_OR_RETURN(const TapeStep step, StepAsOf(**added, parent->entity().head_sequence));
+  if (step.ended.has_value()) return *step.ended;
+  return wrong(Code::kFailedPrecondition, "has not ended");
 }
 
 // What was never started has come to nothing.

@@ -94,6 +94,9 @@ class Tape {
   absl::Status AddParent(const ForkOrigin& origin);
   absl::Status FindEnd(const ForkOrigin& origin, journal::StreamReader* parent, Part* part) const;
   absl::Status FindStart(journal::StreamReader* parent, Part* part) const;
+  absl::StatusOr<uint64_t> SequenceOf(const schema::Uuid& checkpoint,
+                                      const schema::Uuid& parent) const;
+  absl::StatusOr<uint64_t> EndOf(uint32_t number, journal::StreamReader* parent) const;
   absl::StatusOr<Steps> ReadSteps(journal::StreamReader* stream, uint64_t version,
                                   uint64_t sequence) const;
   absl::StatusOr<TapeStep> StepAsOf(const journal::RecordView& added, uint64_t head) const;

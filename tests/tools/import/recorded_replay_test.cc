@@ -27,7 +27,7 @@ using schema::Uuid;
 
 // A replay to the end from every step would take the square of a long run: of one of
 // more steps than these it goes on for a few.
-constexpr size_t kStepsToTheEnd = NIMBUS_LONG_TESTS ? SIZE_MAX : 24;
+constexpr size_t kStepsToTheEnd = NIMBUS_LONG_TESTS ? SIZE_MAX : 500;
 constexpr size_t kStepsOn = 4;
 
 class RecordedReplay : public ::testing::TestWithParam<std::string> {
