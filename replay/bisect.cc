@@ -1,6 +1,6 @@
 #include "nimbus/replay/bisect.h"
 
-#include <algorithm>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -42,9 +42,12 @@ std::string_view Name(Outcome outcome) {
   return "";
 }
 
+// Halves the versions of the stream, not a list of steps: the ends of steps are spread
+// over them evenly enough, and nothing has to be read but what is near the middle.
 class Bisection {
  public:
-  Bisection(Session session, const Judge& judge) : session_(std::move(session)), judge_(judge) {
+  Bisection(Session session, StepEnds ends, const Judge& judge)
+      : session_(std::move(session)), ends_(std::move(ends)), judge_(judge) {
     report_.operation = session_.operation();
   }
 
@@ -55,38 +58,41 @@ class Bisection {
     NIMBUS_ASSIGN_OR_RETURN(const Judgement bad, Try(bad_));
     if (bad != Judgement::kBad) return End(Outcome::kBadIsGood);
     NIMBUS_RETURN_IF_ERROR(Search());
-    report_.last_good = order_[good_];
-    for (size_t i = good_ + 1; i <= bad_; ++i) report_.candidates.push_back(order_[i]);
+    NIMBUS_ASSIGN_OR_RETURN(report_.last_good, ends_.StepOf(good_));
+    NIMBUS_RETURN_IF_ERROR(ListCandidates());
     if (report_.candidates.size() > 1) return End(Outcome::kOneOf);
-    report_.first_bad = order_[bad_];
+    report_.first_bad = report_.candidates[0];
     report_.candidates.clear();
     return End(Outcome::kFound);
   }
 
  private:
-  // order_[0] is the start; the steps follow in the order they ended.
   absl::Status FindEnds(const BisectOptions& options) {
-    NIMBUS_ASSIGN_OR_RETURN(order_, EndedSteps(&session_));
-    order_.insert(order_.begin(), 0);
-    NIMBUS_ASSIGN_OR_RETURN(good_, IndexOf(options.good));
-    NIMBUS_ASSIGN_OR_RETURN(bad_, IndexOf(options.bad.value_or(order_.back())));
+    NIMBUS_ASSIGN_OR_RETURN(good_, VersionOf(options.good));
+    NIMBUS_ASSIGN_OR_RETURN(const std::optional<uint64_t> last, ends_.Last(1, ends_.version() + 1));
+    if (options.bad.has_value()) {
+      NIMBUS_ASSIGN_OR_RETURN(bad_, VersionOf(*options.bad));
+    } else {
+      bad_ = last.value_or(0);
+    }
     if (good_ < bad_) return absl::OkStatus();
-    if (order_.size() == 1) {
+    if (!last.has_value()) {
       return Error(Code::kFailedPrecondition, "no step of operation {} has ended",
                    session_.operation().ToString());
     }
+    NIMBUS_ASSIGN_OR_RETURN(const uint32_t bad, ends_.StepOf(bad_));
     return Error(Code::kFailedPrecondition, "the good step {} does not come before the bad one {}",
-                 order_[good_], order_[bad_]);
+                 options.good, bad);
   }
 
-  absl::StatusOr<size_t> IndexOf(uint32_t number) {
+  absl::StatusOr<uint64_t> VersionOf(uint32_t number) {
     if (number == 0) return 0;
-    NIMBUS_RETURN_IF_ERROR(FindEndedStep(&session_, number).status());
-    return static_cast<size_t>(std::find(order_.begin(), order_.end(), number) - order_.begin());
+    NIMBUS_ASSIGN_OR_RETURN(const StepInfo step, FindEndedStep(&session_, number));
+    return ends_.VersionOf(step);
   }
 
-  absl::StatusOr<Judgement> Try(size_t index) {
-    const uint32_t number = order_[index];
+  absl::StatusOr<Judgement> Try(uint64_t version) {
+    NIMBUS_ASSIGN_OR_RETURN(const uint32_t number, ends_.StepOf(version));
     NIMBUS_RETURN_IF_ERROR(session_.SeekToStep(number));
     NIMBUS_ASSIGN_OR_RETURN(const Judgement judgement,
                             judge_({.operation = session_.operation(),
@@ -97,29 +103,46 @@ class Bisection {
   }
 
   absl::Status Search() {
-    std::vector<bool> skipped(order_.size());
     for (;;) {
-      const std::optional<size_t> next = Choose(skipped);
+      NIMBUS_ASSIGN_OR_RETURN(const std::optional<uint64_t> next, Choose());
       if (!next.has_value()) return absl::OkStatus();
       NIMBUS_ASSIGN_OR_RETURN(const Judgement judgement, Try(*next));
       if (judgement == Judgement::kSkip) {
-        skipped[*next] = true;
+        skipped_.insert(*next);
       } else {
         (judgement == Judgement::kGood ? good_ : bad_) = *next;
       }
     }
   }
 
-  // The one nearest to the middle, of those that may tell; nullopt when none is left.
-  std::optional<size_t> Choose(const std::vector<bool>& skipped) const {
-    const size_t middle = good_ + (bad_ - good_) / 2;
-    for (size_t away = 0; away < bad_ - good_; ++away) {
-      if (middle + away < bad_ && middle + away > good_ && !skipped[middle + away]) {
-        return middle + away;
-      }
-      if (middle > good_ + away && !skipped[middle - away]) return middle - away;
+  // The end nearest to the middle, of those that may tell; nullopt when none is left.
+  absl::StatusOr<std::optional<uint64_t>> Choose() {
+    const uint64_t middle = good_ + (bad_ - good_) / 2;
+    std::optional<uint64_t> before, after;
+    for (uint64_t to = middle + 1; to > good_ + 1; to = *before) {
+      NIMBUS_ASSIGN_OR_RETURN(before, ends_.Last(good_ + 1, to));
+      if (!before.has_value() || !skipped_.contains(*before)) break;
     }
-    return std::nullopt;
+    for (uint64_t from = middle + 1; from < bad_; from = *after + 1) {
+      NIMBUS_ASSIGN_OR_RETURN(after, ends_.First(from, bad_));
+      if (!after.has_value() || !skipped_.contains(*after)) break;
+    }
+    if (before.has_value() && skipped_.contains(*before)) before.reset();
+    if (after.has_value() && skipped_.contains(*after)) after.reset();
+    if (!before.has_value() || !after.has_value()) return before.has_value() ? before : after;
+    return middle - *before <= *after - middle ? before : after;
+  }
+
+  // What lies behind the last good one, up to the first that is known to be bad.
+  absl::Status ListCandidates() {
+    for (uint64_t from = good_ + 1; from <= bad_;) {
+      NIMBUS_ASSIGN_OR_RETURN(const std::optional<uint64_t> end, ends_.First(from, bad_ + 1));
+      if (!end.has_value()) break;
+      NIMBUS_ASSIGN_OR_RETURN(const uint32_t number, ends_.StepOf(*end));
+      report_.candidates.push_back(number);
+      from = *end + 1;
+    }
+    return absl::OkStatus();
   }
 
   BisectReport End(Outcome outcome) {
@@ -128,9 +151,10 @@ class Bisection {
   }
 
   Session session_;
+  StepEnds ends_;
   const Judge& judge_;
-  std::vector<uint32_t> order_;
-  size_t good_ = 0, bad_ = 0;  // indices into order_
+  uint64_t good_ = 0, bad_ = 0;  // versions of ends, 0 being the start
+  std::set<uint64_t> skipped_;
   BisectReport report_;
 };
 
@@ -156,7 +180,8 @@ absl::StatusOr<BisectReport> BisectOperation(const journal::Journal& journal,
                                              const schema::Uuid& operation, const Judge& judge,
                                              const BisectOptions& options) {
   NIMBUS_ASSIGN_OR_RETURN(Session session, Session::Open(journal, operation, options.session));
-  return Bisection(std::move(session), judge).Run(options);
+  NIMBUS_ASSIGN_OR_RETURN(StepEnds ends, StepEnds::Open(journal, session, options.session.reader));
+  return Bisection(std::move(session), std::move(ends), judge).Run(options);
 }
 
 }  // namespace nimbus::replay

@@ -8,6 +8,7 @@
 #include "nimbus/replay/pointer.h"
 #include "nimbus/schema/check.h"
 #include "nimbus/schema/status.h"
+#include "steps.h"
 #include "trail.h"
 
 namespace nimbus::replay {
@@ -45,7 +46,8 @@ class Blame {
     for (;;) {
       NIMBUS_RETURN_IF_ERROR(GoBack());
       if (!place_.has_value() || IsDone()) break;
-      NIMBUS_ASSIGN_OR_RETURN(const std::optional<Origin> origin, FindOrigin());
+      NIMBUS_ASSIGN_OR_RETURN(const std::optional<ForkOrigin> origin,
+                              FindForkOrigin(journal_, &stream_));
       if (!origin.has_value()) {
         NIMBUS_RETURN_IF_ERROR(BlameStart());
         break;
@@ -59,11 +61,6 @@ class Blame {
   }
 
  private:
-  // What a fork goes on from.
-  struct Origin {
-    Uuid parent;
-    Point point;
-  };
   // From a state that is journaled whole to the next.
   struct Stretch {
     std::optional<Uuid> checkpoint;  // it begins with; the start if unset
@@ -100,28 +97,9 @@ class Blame {
     return absl::OkStatus();
   }
 
-  // OperationForked comes before the first step.
-  absl::StatusOr<std::optional<Origin>> FindOrigin() {
-    NIMBUS_RETURN_IF_ERROR(stream_.Seek(1));
-    for (;;) {
-      NIMBUS_ASSIGN_OR_RETURN(const journal::RecordView* view, stream_.Next());
-      if (view == nullptr || view->record->event_as_StepAdded() != nullptr) break;
-      const auto* forked = view->record->event_as_OperationForked();
-      if (forked == nullptr) continue;
-      Origin origin{.parent = Uuid::FromFb(*forked->parent()),
-                    .point = {.kind = Point::Kind::kStep, .step = forked->step_number()}};
-      if (forked->checkpoint() != nullptr) {
-        origin.point = {.kind = Point::Kind::kCheckpoint,
-                        .checkpoint = Uuid::FromFb(*forked->checkpoint())};
-      }
-      return std::optional<Origin>(origin);
-    }
-    return std::optional<Origin>();
-  }
-
-  absl::Status EnterParent(const Origin& origin) {
+  absl::Status EnterParent(const ForkOrigin& origin) {
     NIMBUS_ASSIGN_OR_RETURN(session_, Session::Open(journal_, origin.parent, options_.session));
-    NIMBUS_RETURN_IF_ERROR(SeekTo(journal_, origin.point, &session_));
+    NIMBUS_RETURN_IF_ERROR(SeekTo(journal_, PointOf(origin), &session_));
     NIMBUS_ASSIGN_OR_RETURN(stream_,
                             journal::StreamReader::Open(journal_, schema::fb::EntityKind::operation,
                                                         origin.parent, options_.session.reader));

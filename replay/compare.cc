@@ -5,8 +5,11 @@
 #include <utility>
 
 #include "align.h"
+#include "nimbus/journal/stream_reader.h"
 #include "nimbus/replay/patch.h"
+#include "nimbus/replay/point.h"
 #include "nimbus/schema/status.h"
+#include "steps.h"
 
 namespace nimbus::replay {
 
@@ -33,8 +36,9 @@ Json Parsed(const std::string& text) {
 
 std::string Canonical(const std::string& text) { return schema::CanonicalJson(Parsed(text)); }
 
-// Digests of all steps of an operation, by number from 0.
+// Digests of an operation's steps.
 struct Steps {
+  std::vector<uint32_t> number;
   std::vector<AlignKey> call;    // type, tool, input
   std::vector<AlignKey> kind;    // type, tool
   std::vector<AlignKey> result;  // status, output, error
@@ -44,6 +48,7 @@ struct Steps {
 void AddStep(const StepInfo& info, const StepRecord& record, Steps* steps) {
   const std::string kind =
       fmt::format("{}\n{}", static_cast<int>(info.type), Json::String(info.tool_name).Dump());
+  steps->number.push_back(info.number);
   steps->kind.push_back(KeyOf(kind));
   steps->call.push_back(KeyOf(kind + "\n" + Canonical(record.input)));
   steps->result.push_back(
@@ -52,26 +57,54 @@ void AddStep(const StepInfo& info, const StepRecord& record, Steps* steps) {
   steps->change.push_back(KeyOf(Canonical(record.patch)));
 }
 
-absl::StatusOr<Steps> ReadSteps(Session* session, const CompareOptions& options) {
-  const uint32_t count = session->StepCount();
-  if (count > options.steps_max) {
-    return Error(absl::StatusCode::kResourceExhausted,
-                 "operation {} has {} steps; {} at most are compared",
-                 session->operation().ToString(), count, options.steps_max);
-  }
+absl::Status CheckCount(const Session& session, const CompareOptions& options) {
+  if (session.StepCount() <= options.steps_max) return absl::OkStatus();
+  return Error(absl::StatusCode::kResourceExhausted,
+               "operation {} has {} steps; {} at most are compared", session.operation().ToString(),
+               session.StepCount(), options.steps_max);
+}
+
+// Those that ended by `shared` are only counted.
+absl::StatusOr<Steps> ReadSteps(Session* session, std::optional<uint64_t> shared, uint64_t* count) {
   Steps steps;
-  for (uint32_t number = 1; number <= count; ++number) {
+  for (uint32_t number = 1; number <= session->StepCount(); ++number) {
     NIMBUS_ASSIGN_OR_RETURN(const StepInfo info, session->FindStep(number));
+    if (shared.has_value() && info.ended.has_value() && *info.ended <= *shared) {
+      ++*count;
+      continue;
+    }
     NIMBUS_ASSIGN_OR_RETURN(const StepRecord record, session->ReadStep(number));
     AddStep(info, record, &steps);
   }
   return steps;
 }
 
+// The place where an operation was forked; of a fork from the very start of another
+// fork, where that was. Each is of an earlier record than the one before, so it ends.
+absl::StatusOr<std::optional<SharedPast>> FindFork(const journal::Journal& journal, Uuid operation,
+                                                   const SessionOptions& options) {
+  std::optional<SharedPast> found;
+  for (uint64_t before = UINT64_MAX;;) {
+    NIMBUS_ASSIGN_OR_RETURN(journal::StreamReader stream,
+                            journal::StreamReader::Open(journal, schema::fb::EntityKind::operation,
+                                                        operation, options.reader));
+    NIMBUS_ASSIGN_OR_RETURN(const std::optional<ForkOrigin> origin,
+                            FindForkOrigin(journal, &stream));
+    if (!origin.has_value() || origin->sequence >= before) return found;
+    NIMBUS_ASSIGN_OR_RETURN(Session parent, Session::Open(journal, origin->parent, options));
+    NIMBUS_RETURN_IF_ERROR(SeekTo(journal, PointOf(*origin), &parent));
+    found = SharedPast{
+        .operation = origin->parent, .step = parent.step(), .sequence = parent.sequence()};
+    if (found->step > 0) return found;
+    operation = origin->parent;
+    before = origin->sequence;
+  }
+}
+
 class Comparer {
  public:
-  Comparer(Session a, Session b, const CompareOptions& options)
-      : a_(std::move(a)), b_(std::move(b)), options_(options) {
+  Comparer(const journal::Journal& journal, Session a, Session b, const CompareOptions& options)
+      : journal_(journal), a_(std::move(a)), b_(std::move(b)), options_(options) {
     found_.a = a_.operation();
     found_.b = b_.operation();
     found_.steps_a = a_.StepCount();
@@ -79,15 +112,17 @@ class Comparer {
   }
 
   absl::StatusOr<Comparison> Run() {
-    NIMBUS_RETURN_IF_ERROR(a_.SeekToStart());
-    NIMBUS_RETURN_IF_ERROR(b_.SeekToStart());
+    NIMBUS_RETURN_IF_ERROR(CheckCount(a_, options_));
+    NIMBUS_RETURN_IF_ERROR(CheckCount(b_, options_));
+    NIMBUS_RETURN_IF_ERROR(FindShared());
+    NIMBUS_RETURN_IF_ERROR(a_.SeekToStep(last_same_.a));
+    NIMBUS_RETURN_IF_ERROR(b_.SeekToStep(last_same_.b));
     found_.start_differs = !(a_.state().document() == b_.state().document());
     if (found_.start_differs) {
       found_.first = StepPair{.kind = Kind::kState};
       found_.state_there = Difference();
     }
-    NIMBUS_ASSIGN_OR_RETURN(steps_a_, ReadSteps(&a_, options_));
-    NIMBUS_ASSIGN_OR_RETURN(steps_b_, ReadSteps(&b_, options_));
+    NIMBUS_RETURN_IF_ERROR(ReadBoth());
     const Alignment alignment = Align(steps_a_.call, steps_b_.call, options_.edits_max);
     found_.shortest = alignment.shortest;
     for (size_t i = 0; i < alignment.pairs.size();) i = Take(alignment.pairs, i);
@@ -100,6 +135,56 @@ class Comparer {
   }
 
  private:
+  // What they share, if anything; leaves in `last_same_` after which step each goes on.
+  absl::Status FindShared() {
+    if (found_.a == found_.b) return absl::OkStatus();
+    NIMBUS_ASSIGN_OR_RETURN(const std::optional<SharedPast> of_a,
+                            FindFork(journal_, found_.a, options_.session));
+    NIMBUS_ASSIGN_OR_RETURN(const std::optional<SharedPast> of_b,
+                            FindFork(journal_, found_.b, options_.session));
+    if (of_b.has_value() && of_b->operation == found_.a) {
+      found_.shared = of_b;
+      last_same_.a = of_b->step;
+    } else if (of_a.has_value() && of_a->operation == found_.b) {
+      found_.shared = of_a;
+      last_same_.b = of_a->step;
+    } else if (of_a.has_value() && of_b.has_value() && of_a->operation == of_b->operation &&
+               of_a->step == of_b->step) {
+      found_.shared = of_a;
+      found_.shared->sequence = std::min(of_a->sequence, of_b->sequence);
+      return CountShared();
+    }
+    return absl::OkStatus();
+  }
+
+  // Of a third operation.
+  absl::Status CountShared() {
+    SharedPast& shared = *found_.shared;
+    NIMBUS_ASSIGN_OR_RETURN(Session parent,
+                            Session::Open(journal_, shared.operation, options_.session));
+    return parent.ForEachPoint(
+        [&](const StepInfo& step) {
+          shared.steps += step.ended.has_value() && *step.ended <= shared.sequence;
+          return absl::OkStatus();
+        },
+        [](const CheckpointInfo&) { return absl::OkStatus(); });
+  }
+
+  absl::Status ReadBoth() {
+    uint64_t shared = 0;
+    const auto read = [&](Session* session) {
+      const bool whole =
+          !found_.shared.has_value() || found_.shared->operation != session->operation();
+      return ReadSteps(session,
+                       whole ? std::nullopt : std::optional<uint64_t>(found_.shared->sequence),
+                       &shared);
+    };
+    NIMBUS_ASSIGN_OR_RETURN(steps_a_, read(&a_));
+    NIMBUS_ASSIGN_OR_RETURN(steps_b_, read(&b_));
+    if (found_.shared.has_value()) found_.shared->steps += shared;
+    return absl::OkStatus();
+  }
+
   // Takes the pair at `i`, or all that stand alone from there on; where to go on.
   size_t Take(const std::vector<AlignedPair>& pairs, size_t i) {
     const auto alone = [&](size_t at) {
@@ -141,8 +226,8 @@ class Comparer {
 
   void Add(const AlignedPair& aligned) {
     const StepPair pair{.kind = KindOf(aligned),
-                        .a = aligned.a == kUnaligned ? 0 : static_cast<uint32_t>(aligned.a + 1),
-                        .b = aligned.b == kUnaligned ? 0 : static_cast<uint32_t>(aligned.b + 1)};
+                        .a = aligned.a == kUnaligned ? 0 : steps_a_.number[aligned.a],
+                        .b = aligned.b == kUnaligned ? 0 : steps_b_.number[aligned.b]};
     ++CountOf(pair.kind);
     if (pair.kind == Kind::kSame) {
       if (found_.differences.empty()) last_same_ = pair;
@@ -184,12 +269,20 @@ class Comparer {
 
   Json Difference() const { return Diff(a_.state().document(), b_.state().document()); }
 
+  const journal::Journal& journal_;
   Session a_, b_;
   const CompareOptions& options_;
   Steps steps_a_, steps_b_;
   StepPair last_same_;  // before the first difference
   Comparison found_;
 };
+
+Json SharedJson(const SharedPast& shared) {
+  return Json::MakeObject({{"operation", Json::String(shared.operation.ToString())},
+                           {"step", Json::Uint(shared.step)},
+                           {"sequence", Json::Uint(shared.sequence)},
+                           {"steps", Json::Uint(shared.steps)}});
+}
 
 Json NumberOrNull(uint32_t step) { return step == 0 ? Json() : Json::Uint(step); }
 
@@ -218,6 +311,7 @@ Json Comparison::ToJson() const {
                                 {"b", Json::String(b.ToString())},
                                 {"steps_a", Json::Uint(steps_a)},
                                 {"steps_b", Json::Uint(steps_b)},
+                                {"shared", shared.has_value() ? SharedJson(*shared) : Json()},
                                 {"same", Json::Bool(same())},
                                 {"pairs_same", Json::Uint(pairs_same)},
                                 {"pairs_input", Json::Uint(pairs_input)},
@@ -244,7 +338,7 @@ absl::StatusOr<Comparison> CompareOperations(const journal::Journal& journal, co
                                              const Uuid& b, const CompareOptions& options) {
   NIMBUS_ASSIGN_OR_RETURN(Session session_a, Session::Open(journal, a, options.session));
   NIMBUS_ASSIGN_OR_RETURN(Session session_b, Session::Open(journal, b, options.session));
-  return Comparer(std::move(session_a), std::move(session_b), options).Run();
+  return Comparer(journal, std::move(session_a), std::move(session_b), options).Run();
 }
 
 PairReader::PairReader(Session a, Session b) : a_(std::move(a)), b_(std::move(b)) {}

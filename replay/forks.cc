@@ -41,25 +41,6 @@ Json ToJson(const StepTotals& totals) {
                            {"cost_microdollars", Json::Int(totals.cost_microdollars)}});
 }
 
-// Sums up what the parent's steps took, before the point and after it.
-absl::Status AddTotals(const journal::Journal& journal, const SessionOptions& options,
-                       ForkPlan* plan) {
-  NIMBUS_ASSIGN_OR_RETURN(
-      journal::StreamReader stream,
-      journal::StreamReader::Open(journal, EntityKind::operation, plan->parent, options.reader));
-  uint64_t begun = 0;
-  NIMBUS_RETURN_IF_ERROR(WalkBack(&stream, [&](const RecordView& view) -> absl::StatusOr<bool> {
-    const bool by_then = view.sequence <= plan->sequence;
-    if (view.record->event_type() == schema::fb::Event::StepAdded) begun += by_then;
-    StepTotals* totals = by_then ? &plan->reused : &plan->after;
-    totals->steps += IsStepEnd(*view.record);
-    Add(StepOutcomeOf(*view.record), totals);
-    return true;
-  }));
-  plan->unended = begun - plan->reused.steps;
-  return absl::OkStatus();
-}
-
 Event Created(const Uuid& operation, const Uuid& session, const ForkPlan& plan,
               const ForkOptions& options) {
   schema::fb::OperationCreatedT created;
@@ -81,7 +62,9 @@ Event ForkedEvent(const Uuid& operation, const ForkPlan& plan) {
     event_payload.step_number = plan.step;
   }
   Event event = schema::MakeEvent(EntityKind::operation, operation, std::move(event_payload));
-  event.body.context = Json::MakeObject({{"reused", ToJson(plan.reused)}}).Dump();
+  if (plan.totals.has_value()) {
+    event.body.context = Json::MakeObject({{"reused", ToJson(plan.totals->reused)}}).Dump();
+  }
   return event;
 }
 
@@ -113,9 +96,9 @@ Json ForkPlan::ToJson() const {
        {"sequence", Json::Uint(sequence)},
        {"digest", Json::String(schema::ToHex(digest))},
        {"state_bytes", Json::Uint(state_bytes)},
-       {"reused", replay::ToJson(reused)},
-       {"after", replay::ToJson(after)},
-       {"unended_steps", Json::Uint(unended)}});
+       {"reused", totals.has_value() ? replay::ToJson(totals->reused) : Json()},
+       {"after", totals.has_value() ? replay::ToJson(totals->after) : Json()},
+       {"unended_steps", totals.has_value() ? Json::Uint(totals->unended) : Json()}});
 }
 
 absl::StatusOr<ForkPlan> PlanFork(const journal::Journal& journal, const Uuid& parent,
@@ -133,8 +116,27 @@ absl::StatusOr<ForkPlan> PlanFork(const journal::Journal& journal, const Uuid& p
   plan.digest = session.state().Digest();
   plan.state_bytes = session.state().bytes();
   plan.step = session.step();
-  NIMBUS_RETURN_IF_ERROR(AddTotals(journal, options, &plan));
   return plan;
+}
+
+absl::Status AddTotals(const journal::Journal& journal, ForkPlan* plan,
+                       const SessionOptions& options) {
+  NIMBUS_ASSIGN_OR_RETURN(
+      journal::StreamReader stream,
+      journal::StreamReader::Open(journal, EntityKind::operation, plan->parent, options.reader));
+  ForkTotals sums;
+  uint64_t begun = 0;
+  NIMBUS_RETURN_IF_ERROR(WalkBack(&stream, [&](const RecordView& view) -> absl::StatusOr<bool> {
+    const bool by_then = view.sequence <= plan->sequence;
+    if (view.record->event_type() == schema::fb::Event::StepAdded) begun += by_then;
+    StepTotals* totals = by_then ? &sums.reused : &sums.after;
+    totals->steps += IsStepEnd(*view.record);
+    Add(StepOutcomeOf(*view.record), totals);
+    return true;
+  }));
+  sums.unended = begun - sums.reused.steps;
+  plan->totals = sums;
+  return absl::OkStatus();
 }
 
 absl::StatusOr<Forked> ForkOperation(journal::Journal* journal, const ForkPlan& plan,

@@ -86,9 +86,19 @@ absl::Status Playback::Finish(Tape* tape) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<schema::fb::OutcomeT> Playback::OutcomeAtEnd(Tape* tape) const {
+  schema::fb::OutcomeT sum = outcome;
+  for (Tape::Position left = position; !tape->AtEnd(left);) {
+    NIMBUS_ASSIGN_OR_RETURN(const Tape::Item item, tape->Next(&left));
+    if (item.part == tape->End().part) AddOutcomeOf(*item.view->record, &sum);
+  }
+  return sum;
+}
+
 absl::Status Playback::Pass(Tape* tape, const Tape::Item& item) {
   const RecordView& view = *item.view;
   const schema::fb::Record& record = *view.record;
+  if (item.part == tape->End().part) AddOutcomeOf(record, &outcome);
   const Event type = record.event_type();
   const auto found = [&](Recorded::Kind kind) {
     next.kind = kind;
@@ -112,7 +122,7 @@ absl::Status Playback::Pass(Tape* tape, const Tape::Item& item) {
   }
   const bool own = item.part == tape->End().part;
   const auto with_body = [&](auto&& use) -> absl::Status {
-    NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, tape->reader().Body(view));
+    NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, tape->Body(view));
     return use(body);
   };
   const auto end_step = [&](const schema::fb::Id& step) {

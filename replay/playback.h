@@ -39,12 +39,15 @@ struct Playback {
   Tape::Position position;
   Recorded next;
   std::optional<schema::Uuid> last_ended;  // step, of the operation's own
+  schema::fb::OutcomeT outcome;            // of its own steps and attempts so far; no duration
 
   // Goes to the next thing that the agent's code did, folding the ends of steps on the
   // way. DataLoss: the state is not the recorded one. NotFound: a body was erased.
   absl::Status Advance(Tape* tape);
   // Goes to the end.
   absl::Status Finish(Tape* tape);
+  // What `outcome` will be at the end: reads the records that are left, not their bodies.
+  absl::StatusOr<schema::fb::OutcomeT> OutcomeAtEnd(Tape* tape) const;
 
  private:
   absl::Status Pass(Tape* tape, const Tape::Item& item);

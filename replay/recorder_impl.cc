@@ -36,7 +36,11 @@ Recorder::Impl::Impl(journal::Journal* journal, const Uuid& operation,
       options_(options),
       redactor_(options.redact),
       tape_(journal, options.session.reader),
-      main_{.state = std::move(state), .position = {}, .next = {}, .last_ended = std::nullopt} {
+      main_{.state = std::move(state),
+            .position = {},
+            .next = {},
+            .last_ended = std::nullopt,
+            .outcome = {}} {
   report_.operation = operation;
 }
 
@@ -108,20 +112,28 @@ absl::Status Recorder::Impl::Resume(const EntityState& entity, NewRecording reco
   if (status_ == Lifecycle::kPending && !reexecuting()) {
     NIMBUS_RETURN_IF_ERROR(StartPending(recording));
   }
-  totals_ = tape_.summary().outcome;
-  for (const TapeStep& step : tape_.summary().open) {
-    if (reexecuting()) break;
-    const bool running = step.status == Lifecycle::kRunning;
-    open_.push_back({.step = step.step, .holder = running ? Holder::kInDoubt : Holder::kNobody});
-    open_.back().step.number += tape_.own_base();
-  }
+  // Nothing ends any more where the operation has ended, nor when it is executed again.
+  if (!IsFinal(status_) && !reexecuting()) NIMBUS_RETURN_IF_ERROR(FindOpenSteps());
   if (checkpoint.has_value()) NIMBUS_RETURN_IF_ERROR(GoTo(*checkpoint));
   return main_.Advance(&tape_);
 }
 
+absl::Status Recorder::Impl::FindOpenSteps() {
+  NIMBUS_ASSIGN_OR_RETURN(const Tape::Steps steps, tape_.ReadSteps());
+  for (const TapeStep& step : steps.open) {
+    const bool running = step.status == Lifecycle::kRunning;
+    open_.push_back({.step = step.step, .holder = running ? Holder::kInDoubt : Holder::kNobody});
+    open_.back().step.number += tape_.own_base();
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Recorder::Impl::CompareOperation(const EntityState& entity,
                                               const NewRecording& recording) {
-  NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, tape_.reader().Read(entity.first_sequence));
+  NIMBUS_ASSIGN_OR_RETURN(journal::StreamReader stream,
+                          journal::StreamReader::Open(*journal_, EntityKind::operation, operation_,
+                                                      options_.session.reader));
+  NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, stream.ReadAt(entity.first_sequence));
   const schema::fb::OperationCreated* created = view->record->event_as_OperationCreated();
   if (created == nullptr) {
     return Error(Code::kDataLoss, "record {} begins operation {} but does not create it",
@@ -133,7 +145,7 @@ absl::Status Recorder::Impl::CompareOperation(const EntityState& entity,
   if (type != recording.type) {
     return Diverge(What::kOperationType, Json::String(type), Json::String(recording.type));
   }
-  NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, tape_.reader().Body(*view));
+  NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, stream.Body(*view));
   NIMBUS_ASSIGN_OR_RETURN(Json expected, ParseRecorded(body == nullptr ? nullptr : body->input()));
   NIMBUS_ASSIGN_OR_RETURN(Json actual, ParseGiven(recording.input, "input"));
   if (expected == actual) return absl::OkStatus();
@@ -146,9 +158,8 @@ absl::Status Recorder::Impl::CompareOperation(const EntityState& entity,
 absl::Status Recorder::Impl::StartPending(const NewRecording& recording) {
   NIMBUS_ASSIGN_OR_RETURN(const State state, State::Make(recording.state, options_.session.state));
   std::vector<Event> events;
-  events.push_back(tape_.summary().forked
-                       ? OperationEvent(operation_, schema::fb::OperationStartedT())
-                       : StartEvent(state));
+  events.push_back(tape_.forked() ? OperationEvent(operation_, schema::fb::OperationStartedT())
+                                  : StartEvent(state));
   NIMBUS_RETURN_IF_ERROR(Append(std::move(events)));
   main_.position = {};  // it is read like the rest
   status_ = Lifecycle::kRunning;
@@ -163,14 +174,15 @@ Event Recorder::Impl::StartEvent(const State& state) const {
 }
 
 absl::Status Recorder::Impl::GoTo(const EntityState& checkpoint) {
-  Tape::Summary before;
-  NIMBUS_ASSIGN_OR_RETURN(main_.position, tape_.PositionAt(checkpoint, &before));
+  NIMBUS_ASSIGN_OR_RETURN(main_.position, tape_.PositionAt(checkpoint));
+  NIMBUS_ASSIGN_OR_RETURN(const Tape::Steps before, tape_.ReadStepsAt(checkpoint));
   if (!before.open.empty()) {
     return Error(Code::kFailedPrecondition, "step {} has not ended at checkpoint {}",
                  tape_.own_base() + before.open.front().step.number, checkpoint.id.ToString());
   }
-  NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, tape_.reader().Read(checkpoint.first_sequence));
-  NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, tape_.reader().Body(*view));
+  NIMBUS_ASSIGN_OR_RETURN(const RecordView* view,
+                          tape_.ReadAt(main_.position.part, checkpoint.first_sequence));
+  NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, tape_.Body(*view));
   NIMBUS_ASSIGN_OR_RETURN(Json state, ParseRecorded(body == nullptr ? nullptr : body->state()));
   NIMBUS_RETURN_IF_ERROR(main_.state.Restore(std::move(state)));
   const schema::fb::Digest* digest = body == nullptr ? nullptr : body->digest();
@@ -179,7 +191,7 @@ absl::Status Recorder::Impl::GoTo(const EntityState& checkpoint) {
                  checkpoint.id.ToString());
   }
   main_.last_ended = before.last_ended;
-  done_ = tape_.own_base() + before.steps;
+  done_ = tape_.own_base() + before.added;
   report_.from_checkpoint = checkpoint.id;
   report_.from_step = done_;
   return absl::OkStatus();

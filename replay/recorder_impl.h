@@ -77,6 +77,7 @@ class Recorder::Impl {
   absl::StatusOr<std::optional<journal::EntityState>> FindCheckpoint() const;
   absl::Status CompareOperation(const journal::EntityState& entity, const NewRecording& recording);
   absl::Status StartPending(const NewRecording& recording);
+  absl::Status FindOpenSteps();
   absl::Status GoTo(const journal::EntityState& checkpoint);
   schema::Event StartEvent(const State& state) const;
 
@@ -92,7 +93,7 @@ class Recorder::Impl {
   absl::StatusOr<BegunStep> BeginLive(const StepCall& call);
   absl::StatusOr<BegunStep> BeginRecorded(const StepCall& call);
   absl::Status CompareStep(const Recorded& recorded, const StepCall& call);
-  absl::StatusOr<RecordedStep> ReadResult(const TapeStep& step);
+  absl::StatusOr<RecordedStep> ReadResult(const TapeStep& step, size_t part);
   absl::Status Take(const TapeStep& step, bool idempotent);
   absl::StatusOr<Held*> FindOpen(uint32_t number);
   absl::StatusOr<Held*> FindHeld(uint32_t number, Holder holder);
@@ -110,7 +111,9 @@ class Recorder::Impl {
   absl::Status NothingIsOpen() const;
   absl::Status End(journal::Lifecycle status, schema::Event event);
   absl::Status CompareEnd(journal::Lifecycle status, const schema::Event& event);
-  std::unique_ptr<schema::fb::OutcomeT> Filled(const schema::fb::OutcomeT& outcome) const;
+  absl::StatusOr<std::unique_ptr<schema::fb::OutcomeT>> Filled(const schema::fb::OutcomeT& outcome);
+  absl::StatusOr<schema::fb::OutcomeT> Totals();
+  void Count(const schema::fb::OutcomeT& outcome);
 
   // Constant after Open().
   journal::Journal* const journal_;
@@ -125,11 +128,10 @@ class Recorder::Impl {
   journal::Lifecycle status_ = journal::Lifecycle::kPending;
   uint64_t version_ = 0;  // of the operation's stream
   Tape tape_;
-  Playback main_;                 // where the calls are
-  std::optional<Playback> tail_;  // where the journal ends, when it was asked for and is ahead
-  std::vector<Held> open_;        // by number
-  uint32_t done_ = 0;             // steps begun by calls
-  schema::fb::OutcomeT totals_;
+  Playback main_;                      // where the calls are
+  std::optional<Playback> tail_;       // where the journal ends, when it was asked for and is ahead
+  std::vector<Held> open_;             // by number
+  uint32_t done_ = 0;                  // steps begun by calls
   std::vector<schema::Event> values_;  // not journaled yet
   size_t value_bytes_ = 0;
   std::condition_variable ended_;  // notified when the operation ends

@@ -97,8 +97,8 @@ absl::Status Recorder::Impl::CompareStep(const Recorded& recorded, const StepCal
   if (step.tool_name != call.tool_name) {
     return Diverge(What::kTool, Json::String(step.tool_name), Json::String(call.tool_name));
   }
-  NIMBUS_ASSIGN_OR_RETURN(const RecordView* added, tape_.reader().Read(recorded.sequence));
-  NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, tape_.reader().Body(*added));
+  NIMBUS_ASSIGN_OR_RETURN(const RecordView* added, tape_.ReadAt(recorded.part, recorded.sequence));
+  NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, tape_.Body(*added));
   NIMBUS_ASSIGN_OR_RETURN(Json expected, ParseRecorded(body == nullptr ? nullptr : body->input()));
   NIMBUS_ASSIGN_OR_RETURN(Json actual, ParseGiven(call.input, "input"));
   if (expected == actual) return absl::OkStatus();
@@ -115,17 +115,20 @@ absl::StatusOr<BegunStep> Recorder::Impl::BeginRecorded(const StepCall& call) {
     return erased_means_incomplete(same);
   }
   // It may have been ended since it was found.
-  NIMBUS_ASSIGN_OR_RETURN(const RecordView* added, tape_.reader().Read(main_.next.sequence));
+  NIMBUS_ASSIGN_OR_RETURN(const RecordView* added,
+                          tape_.ReadAt(main_.next.part, main_.next.sequence));
   NIMBUS_ASSIGN_OR_RETURN(const TapeStep step, tape_.ReadStep(*added, main_.next.part));
   BegunStep begun{.number = step.step.number, .id = step.step.id, .attempt = step.step.attempt};
   if (step.ended.has_value()) {
-    absl::StatusOr<RecordedStep> result = ReadResult(step);
+    absl::StatusOr<RecordedStep> result = ReadResult(step, main_.next.part);
     if (!result.ok()) return erased_means_incomplete(result.status());
     begun.recorded = *std::move(result);
     ++report_.steps;
   } else if (reexecuting()) {
     return Incomplete(fmt::format("step {} ({}) has no recorded result", step.step.number,
                                   step.step.id.ToString()));
+  } else if (IsFinal(status_)) {
+    return Ended();
   } else {
     NIMBUS_RETURN_IF_ERROR(Take(step, call.idempotent));
   }
@@ -134,9 +137,9 @@ absl::StatusOr<BegunStep> Recorder::Impl::BeginRecorded(const StepCall& call) {
   return begun;
 }
 
-absl::StatusOr<RecordedStep> Recorder::Impl::ReadResult(const TapeStep& step) {
-  NIMBUS_ASSIGN_OR_RETURN(const RecordView* ended, tape_.reader().Read(*step.ended));
-  NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, tape_.reader().Body(*ended));
+absl::StatusOr<RecordedStep> Recorder::Impl::ReadResult(const TapeStep& step, size_t part) {
+  NIMBUS_ASSIGN_OR_RETURN(const RecordView* ended, tape_.ReadAt(part, *step.ended));
+  NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, tape_.Body(*ended));
   RecordedStep result{.number = step.step.number,
                       .id = step.step.id,
                       .status = step.status,
@@ -259,7 +262,7 @@ absl::StatusOr<RecordedStep> Recorder::Impl::Finish(Held* open, StepResult resul
   NIMBUS_RETURN_IF_ERROR(Append(std::move(events)));
   tail->state = std::move(next);
   tail->last_ended = id;
-  AddOutcome(result.outcome, &totals_);
+  Count(result.outcome);
   RecordedStep ended{.number = open->step.number,
                      .id = id,
                      .status = failed ? Lifecycle::kFailed : Lifecycle::kCompleted,
@@ -291,7 +294,7 @@ absl::Status Recorder::Impl::AttemptFailed(uint32_t number, StepResult failed) {
   events.back().body.output = failed.output;
   events.back().body.error = failed.error;
   NIMBUS_RETURN_IF_ERROR(Append(std::move(events)));
-  AddOutcome(failed.outcome, &totals_);
+  Count(failed.outcome);
   open->between_attempts = true;
   ++open->step.attempt;
   return absl::OkStatus();

@@ -70,8 +70,8 @@ absl::StatusOr<std::optional<Json>> Recorder::Impl::ServeValue(std::string_view 
   if (next.kind != Recorded::Kind::kValue || next.name != name) {
     return Diverge(What::kValue, next.ToJson(), Named("value", name));
   }
-  NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, tape_.reader().Read(next.sequence));
-  const absl::StatusOr<const schema::fb::Body*> body = tape_.reader().Body(*view);
+  NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, tape_.ReadAt(next.part, next.sequence));
+  const absl::StatusOr<const schema::fb::Body*> body = tape_.Body(*view);
   if (reexecuting() && IsAbsent(body.status())) {
     return Incomplete(
         fmt::format("value '{}' after step {}: {}", name, done_, body.status().ToString()));
@@ -140,7 +140,7 @@ absl::Status Recorder::Impl::Complete(std::string output, const schema::fb::Outc
     }
   }
   schema::fb::OperationCompletedT completed;
-  completed.outcome = Filled(outcome);
+  NIMBUS_ASSIGN_OR_RETURN(completed.outcome, Filled(outcome));
   Event event = OperationEvent(operation_, std::move(completed));
   event.body.output = std::move(output);
   return End(Lifecycle::kCompleted, std::move(event));
@@ -159,7 +159,7 @@ absl::Status Recorder::Impl::Fail(std::string error, const schema::fb::OutcomeT&
   const std::lock_guard lock(mu_);
   redactor_.Text(&error);
   schema::fb::OperationFailedT failed;
-  failed.outcome = Filled(outcome);
+  NIMBUS_ASSIGN_OR_RETURN(failed.outcome, Filled(outcome));
   Event event = OperationEvent(operation_, std::move(failed));
   event.body.error = std::move(error);
   return End(Lifecycle::kFailed, std::move(event));
@@ -168,7 +168,7 @@ absl::Status Recorder::Impl::Fail(std::string error, const schema::fb::OutcomeT&
 absl::Status Recorder::Impl::Cancel(const schema::fb::OutcomeT& outcome) {
   const std::lock_guard lock(mu_);
   schema::fb::OperationCancelledT cancelled;
-  cancelled.outcome = Filled(outcome);
+  NIMBUS_ASSIGN_OR_RETURN(cancelled.outcome, Filled(outcome));
   return End(Lifecycle::kCancelled, OperationEvent(operation_, std::move(cancelled)));
 }
 
@@ -194,8 +194,8 @@ absl::Status Recorder::Impl::CompareEnd(Lifecycle status, const Event& event) {
   if (next.kind != Recorded::Kind::kEnd || next.ended != status) {
     return Diverge(What::kEnd, next.ToJson(), EndJson(status));
   }
-  NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, tape_.reader().Read(next.sequence));
-  const absl::StatusOr<const schema::fb::Body*> body = tape_.reader().Body(*view);
+  NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, tape_.ReadAt(next.part, next.sequence));
+  const absl::StatusOr<const schema::fb::Body*> body = tape_.Body(*view);
   if (IsAbsent(body.status())) {
     return Incomplete(fmt::format("the end of the operation: {}", body.status().ToString()));
   }
@@ -216,18 +216,34 @@ absl::Status Recorder::Impl::CompareEnd(Lifecycle status, const Event& event) {
   return Diverge(What::kEnd, std::move(expected), std::move(actual), std::move(difference));
 }
 
-std::unique_ptr<schema::fb::OutcomeT> Recorder::Impl::Filled(
-    const schema::fb::OutcomeT& outcome) const {
+// What is appended behind the place of the calls is counted when they come by.
+void Recorder::Impl::Count(const schema::fb::OutcomeT& outcome) {
+  if (main_.next.kind == Recorded::Kind::kNone) {
+    AddOutcome(outcome, &main_.outcome);
+  } else if (tail_.has_value()) {
+    AddOutcome(outcome, &tail_->outcome);
+  }
+}
+
+absl::StatusOr<schema::fb::OutcomeT> Recorder::Impl::Totals() {
+  return (tail_.has_value() ? *tail_ : main_).OutcomeAtEnd(&tape_);
+}
+
+absl::StatusOr<std::unique_ptr<schema::fb::OutcomeT>> Recorder::Impl::Filled(
+    const schema::fb::OutcomeT& outcome) {
   auto filled = std::make_unique<schema::fb::OutcomeT>(outcome);
+  // What was journaled ends nothing, and is compared without it.
+  if (reexecuting() || IsFinal(status_)) return filled;
+  NIMBUS_ASSIGN_OR_RETURN(const schema::fb::OutcomeT totals, Totals());
   const auto fill = [](auto* number, const auto& sum) {
     if (!number->has_value()) *number = sum;
   };
-  fill(&filled->tokens_used, totals_.tokens_used);
-  fill(&filled->input_tokens, totals_.input_tokens);
-  fill(&filled->output_tokens, totals_.output_tokens);
-  fill(&filled->cache_read_tokens, totals_.cache_read_tokens);
-  fill(&filled->cache_write_tokens, totals_.cache_write_tokens);
-  fill(&filled->cost_microdollars, totals_.cost_microdollars);
+  fill(&filled->tokens_used, totals.tokens_used);
+  fill(&filled->input_tokens, totals.input_tokens);
+  fill(&filled->output_tokens, totals.output_tokens);
+  fill(&filled->cache_read_tokens, totals.cache_read_tokens);
+  fill(&filled->cache_write_tokens, totals.cache_write_tokens);
+  fill(&filled->cost_microdollars, totals.cost_microdollars);
   if (!filled->duration_ms.has_value()) {
     filled->duration_ms =
         static_cast<uint64_t>(std::max<int64_t>(0, NowMicros() - begun_us_) / 1000);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "nimbus/journal/prune.h"
 #include "nimbus/schema/check.h"
 #include "nimbus/schema/status.h"
 #include "steps.h"
@@ -84,9 +85,14 @@ absl::StatusOr<Session> Session::OpenBefore(const journal::Journal& journal, con
 
 absl::StatusOr<Session> Session::Open(const journal::Journal& journal, const Uuid& operation,
                                       const SessionOptions& options) {
-  NIMBUS_ASSIGN_OR_RETURN(Session session, OpenBefore(journal, operation, options, UINT64_MAX));
+  NIMBUS_ASSIGN_OR_RETURN(Session session, OpenRewound(journal, operation, options));
   NIMBUS_RETURN_IF_ERROR(session.SeekToStart());
   return session;
+}
+
+absl::StatusOr<Session> Session::OpenRewound(const journal::Journal& journal, const Uuid& operation,
+                                             const SessionOptions& options) {
+  return OpenBefore(journal, operation, options, UINT64_MAX);
 }
 
 absl::Status Session::NoStep(uint64_t sequence) const {
@@ -225,7 +231,7 @@ absl::StatusOr<Moment> Session::ReadMoment(uint64_t version, const schema::fb::B
 
 absl::Status Session::ReadState(uint64_t version, const schema::fb::Body* body, Moment* moment) {
   if (body == nullptr || body->state() == nullptr) {
-    NIMBUS_ASSIGN_OR_RETURN(const std::optional<Fork> origin, ForkAt(version));
+    NIMBUS_ASSIGN_OR_RETURN(const std::optional<ForkOrigin> origin, ForkAt(version));
     if (origin.has_value()) return Inherit(*origin, moment);
     moment->state = Json();
     return absl::OkStatus();
@@ -315,12 +321,39 @@ absl::Status Session::SeekTo(uint64_t version) {
 // Takes the state from the start or checkpoint at `version`, and goes on after it.
 absl::Status Session::Restore(uint64_t version) {
   NIMBUS_ASSIGN_OR_RETURN(Moment moment, ReadMoment(version, nullptr));
-  NIMBUS_RETURN_IF_ERROR(state_.Restore(*std::move(moment.state)));
+  return TakeState(version, &moment);
+}
+
+absl::Status Session::TakeState(uint64_t version, Moment* moment) {
+  NIMBUS_RETURN_IF_ERROR(state_.Restore(*std::exchange(moment->state, std::nullopt)));
   at_ = version;
   scanned_ = version;
-  sequence_ = moment.sequence;
-  step_ = moment.step;
+  sequence_ = moment->sequence;
+  step_ = moment->step;
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<Session::Skip>> Session::SkipToWhole(uint64_t until) {
+  Skip skip;
+  bool ahead = true;  // what Next would go to has not been passed
+  for (uint64_t version = at_ + 1; version <= this->version(); ++version) {
+    NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, stream_.Read(version));
+    if (!Sees(view->sequence)) break;
+    NoteAdded(*view);
+    const std::optional<Kind> kind = KindOf(*view);
+    if (kind == Kind::kStep) {
+      if (view->sequence > until) break;
+      ++skip.steps;
+    }
+    if (!kind.has_value() || std::exchange(ahead, false) || kind == Kind::kStep) continue;
+    absl::StatusOr<Moment> moment = ReadMoment(version, nullptr);
+    if (journal::IsArchiveAbsent(moment.status())) continue;
+    NIMBUS_RETURN_IF_ERROR(moment.status());
+    skip.to = *std::move(moment);
+    NIMBUS_RETURN_IF_ERROR(TakeState(version, &skip.to));
+    return std::optional<Skip>(std::move(skip));
+  }
+  return std::optional<Skip>();
 }
 
 // Goes on to `version` as Next does, without what only those want who compare.
@@ -437,40 +470,26 @@ absl::StatusOr<std::optional<Moment>> Session::Previous() {
 }
 
 // Where this operation was forked; nullopt when it is no fork, or not yet.
-absl::StatusOr<std::optional<Session::Fork>> Session::FindFork() {
-  NIMBUS_ASSIGN_OR_RETURN(const std::optional<Uuid> forked,
-                          journal_->FindName(EntityKind::operation, "fork", operation_.ToString()));
-  if (!forked.has_value()) return std::optional<Fork>();
-  for (uint64_t version = 1; version <= this->version(); ++version) {
-    NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, stream_.Read(version));
-    // A fork has no step of its own yet.
-    if (!Sees(view->sequence) || view->record->event_type() == Event::StepAdded) break;
-    const schema::fb::OperationForked* event = view->record->event_as_OperationForked();
-    if (event == nullptr) continue;
-    Fork origin{.parent = Uuid::FromFb(*event->parent()),
-                .checkpoint = std::nullopt,
-                .step = event->step_number(),
-                .sequence = view->sequence};
-    if (event->checkpoint() != nullptr) origin.checkpoint = Uuid::FromFb(*event->checkpoint());
-    return std::optional<Fork>(origin);
-  }
-  return std::optional<Fork>();
+absl::StatusOr<std::optional<ForkOrigin>> Session::FindFork() {
+  NIMBUS_ASSIGN_OR_RETURN(std::optional<ForkOrigin> origin, FindForkOrigin(*journal_, &stream_));
+  if (origin.has_value() && !Sees(origin->sequence)) origin.reset();
+  return origin;
 }
 
 // The fork that the start at `version` takes its state from; nullopt when it has one
 // of its own.
-absl::StatusOr<std::optional<Session::Fork>> Session::ForkAt(uint64_t version) {
+absl::StatusOr<std::optional<ForkOrigin>> Session::ForkAt(uint64_t version) {
   NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, stream_.Read(version));
-  if (KindOf(*view) != Kind::kStart) return std::optional<Fork>();
+  if (KindOf(*view) != Kind::kStart) return std::optional<ForkOrigin>();
   if (view->record->event_type() == Event::OperationStarted) {
     NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, stream_.Body(*view));
-    if (body != nullptr && body->state() != nullptr) return std::optional<Fork>();
+    if (body != nullptr && body->state() != nullptr) return std::optional<ForkOrigin>();
   }
   return FindFork();
 }
 
 // The version, here in the parent, that `fork` goes on from; 0: before the first event.
-absl::StatusOr<uint64_t> Session::VersionAt(const Fork& origin) {
+absl::StatusOr<uint64_t> Session::VersionAt(const ForkOrigin& origin) {
   if (origin.checkpoint.has_value()) {
     NIMBUS_ASSIGN_OR_RETURN(const CheckpointInfo info, FindCheckpoint(*origin.checkpoint));
     return VersionOf(info);
@@ -488,9 +507,9 @@ absl::StatusOr<uint64_t> Session::VersionAt(const Fork& origin) {
 
 // From the parent of a fork up to an operation that has the state. It ends, since each
 // is looked at as of before the fork that led to it.
-absl::StatusOr<std::vector<Session::Hop>> Session::FindHops(const Fork& from) const {
+absl::StatusOr<std::vector<Session::Hop>> Session::FindHops(const ForkOrigin& from) const {
   std::vector<Hop> hops;
-  for (std::optional<Fork> origin = from; origin.has_value();) {
+  for (std::optional<ForkOrigin> origin = from; origin.has_value();) {
     Hop hop{.origin = *std::exchange(origin, std::nullopt)};
     absl::StatusOr<Session> parent =
         OpenBefore(*journal_, hop.origin.parent, options_, hop.origin.sequence);
@@ -507,14 +526,14 @@ absl::StatusOr<std::vector<Session::Hop>> Session::FindHops(const Fork& from) co
   return hops;
 }
 
-absl::Status Session::OfParent(const Fork& origin, const absl::Status& status) {
+absl::Status Session::OfParent(const ForkOrigin& origin, const absl::Status& status) {
   return schema::Annotate(
       status, fmt::format("operation {}, the parent of a fork", origin.parent.ToString()));
 }
 
 // The state that a fork starts from, and the digest recorded with it. A parent may be a
 // fork itself, any number of times: from the one that has the state down again with it.
-absl::Status Session::Inherit(const Fork& origin, Moment* moment) const {
+absl::Status Session::Inherit(const ForkOrigin& origin, Moment* moment) const {
   NIMBUS_ASSIGN_OR_RETURN(std::vector<Hop> hops, FindHops(origin));
   std::optional<Json> state;
   for (; !hops.empty(); hops.pop_back()) {

@@ -1,6 +1,5 @@
 #include "nimbus/replay/stepper.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "nimbus/replay/patch.h"
@@ -34,7 +33,7 @@ absl::StatusOr<Stepper> Stepper::Open(const journal::Journal& journal,
                                       const SessionOptions& options) {
   NIMBUS_ASSIGN_OR_RETURN(Session session, Session::Open(journal, operation, options));
   NIMBUS_RETURN_IF_ERROR(session.SeekToStart());
-  return Stepper(journal, std::move(session));
+  return Stepper(journal, std::move(session), options);
 }
 
 // A seek that fails may leave the session anywhere on the way.
@@ -92,20 +91,35 @@ absl::StatusOr<Json> Stepper::Change() {
   return change;
 }
 
+// Goes to the step if the text occurs in it.
+absl::StatusOr<std::optional<std::string>> Stepper::SearchStep(uint32_t number,
+                                                               std::string_view text) {
+  NIMBUS_ASSIGN_OR_RETURN(const StepInfo info, session_.FindStep(number));
+  NIMBUS_ASSIGN_OR_RETURN(const StepRecord record, session_.ReadStep(number));
+  std::string occurrence = Occurrence(info, record, text);
+  if (occurrence.empty()) return std::optional<std::string>();
+  NIMBUS_RETURN_IF_ERROR(GoTo({.kind = Point::Kind::kStep, .step = number}));
+  return std::optional<std::string>(std::move(occurrence));
+}
+
 absl::StatusOr<std::optional<std::string>> Stepper::Search(std::string_view text) {
-  if (order_.empty()) {
-    NIMBUS_ASSIGN_OR_RETURN(order_, EndedSteps(&session_));
+  NIMBUS_ASSIGN_OR_RETURN(StepEnds ends, StepEnds::Open(*journal_, session_, options_.reader));
+  uint64_t here = 0;
+  if (step() > 0) {
+    NIMBUS_ASSIGN_OR_RETURN(const StepInfo info, session_.FindStep(step()));
+    NIMBUS_ASSIGN_OR_RETURN(here, ends.VersionOf(info));
   }
-  const auto here = std::find(order_.begin(), order_.end(), step());
-  const size_t first = here == order_.end() ? 0 : static_cast<size_t>(here - order_.begin()) + 1;
-  for (size_t i = 0; i < order_.size(); ++i) {
-    const uint32_t number = order_[(first + i) % order_.size()];
-    NIMBUS_ASSIGN_OR_RETURN(const StepInfo info, session_.FindStep(number));
-    NIMBUS_ASSIGN_OR_RETURN(const StepRecord record, session_.ReadStep(number));
-    std::string occurrence = Occurrence(info, record, text);
-    if (occurrence.empty()) continue;
-    NIMBUS_RETURN_IF_ERROR(GoTo({.kind = Point::Kind::kStep, .step = number}));
-    return std::optional<std::string>(std::move(occurrence));
+  // To the end, and from the start up to and with this one.
+  const std::pair<uint64_t, uint64_t> ranges[] = {{here + 1, ends.version() + 1}, {1, here + 1}};
+  for (auto [from, to] : ranges) {
+    for (;;) {
+      NIMBUS_ASSIGN_OR_RETURN(const std::optional<uint64_t> end, ends.First(from, to));
+      if (!end.has_value()) break;
+      NIMBUS_ASSIGN_OR_RETURN(const uint32_t number, ends.StepOf(*end));
+      NIMBUS_ASSIGN_OR_RETURN(std::optional<std::string> found, SearchStep(number, text));
+      if (found.has_value()) return found;
+      from = *end + 1;
+    }
   }
   return std::optional<std::string>();
 }

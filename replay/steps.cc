@@ -1,6 +1,5 @@
 #include "steps.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "nimbus/schema/status.h"
@@ -19,18 +18,79 @@ absl::StatusOr<StepInfo> FindEndedStep(Session* session, uint32_t number) {
   return Error(Code::kFailedPrecondition, "step {} has not ended", number);
 }
 
-absl::StatusOr<std::vector<uint32_t>> EndedSteps(Session* session) {
-  std::vector<std::pair<uint64_t, uint32_t>> ended;
-  NIMBUS_RETURN_IF_ERROR(session->ForEachPoint(
-      [&](const StepInfo& step) {
-        if (step.ended.has_value()) ended.emplace_back(*step.ended, step.number);
-        return absl::OkStatus();
-      },
-      [](const CheckpointInfo&) { return absl::OkStatus(); }));
-  std::sort(ended.begin(), ended.end());
-  std::vector<uint32_t> numbers;
-  for (const auto& [sequence, number] : ended) numbers.push_back(number);
-  return numbers;
+absl::StatusOr<StepEnds> StepEnds::Open(const journal::Journal& journal, const Session& session,
+                                        const journal::ReaderOptions& options) {
+  NIMBUS_ASSIGN_OR_RETURN(journal::StreamReader stream,
+                          journal::StreamReader::Open(journal, schema::fb::EntityKind::operation,
+                                                      session.operation(), options));
+  return StepEnds(journal, std::move(stream), session.version());
+}
+
+absl::StatusOr<std::optional<uint64_t>> StepEnds::First(uint64_t from, uint64_t to) {
+  for (uint64_t version = from; version < to; ++version) {
+    NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, stream_.Read(version));
+    if (IsStepEnd(*view->record)) return std::optional<uint64_t>(version);
+  }
+  return std::optional<uint64_t>();
+}
+
+absl::StatusOr<std::optional<uint64_t>> StepEnds::Last(uint64_t from, uint64_t to) {
+  for (uint64_t version = to; version-- > from;) {
+    NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, stream_.Read(version));
+    if (IsStepEnd(*view->record)) return std::optional<uint64_t>(version);
+  }
+  return std::optional<uint64_t>();
+}
+
+absl::StatusOr<uint32_t> StepEnds::StepOf(uint64_t version) {
+  if (version == 0) return 0;
+  NIMBUS_ASSIGN_OR_RETURN(const RecordView* ended, stream_.Read(version));
+  const uint64_t sequence = ended->sequence;
+  const schema::fb::Id* id = StepIdOf(*ended->record);
+  if (id != nullptr) {
+    NIMBUS_ASSIGN_OR_RETURN(const std::optional<journal::EntityState> step,
+                            journal_->FindEntity(schema::fb::EntityKind::step, Uuid::FromFb(*id)));
+    if (step.has_value()) {
+      NIMBUS_ASSIGN_OR_RETURN(const RecordView* added, stream_.ReadAt(step->first_sequence));
+      return added->envelope().ordinal();
+    }
+  }
+  return Error(Code::kDataLoss, "record {} names no step of operation {}", sequence,
+               stream_.entity().id.ToString());
+}
+
+absl::StatusOr<uint64_t> StepEnds::VersionOf(const StepInfo& step) {
+  if (step.number == 0) return 0;
+  NIMBUS_ASSIGN_OR_RETURN(const RecordView* ended, stream_.ReadAt(step.ended.value_or(step.added)));
+  return ended->envelope().version();
+}
+
+absl::StatusOr<std::optional<ForkOrigin>> FindForkOrigin(const journal::Journal& journal,
+                                                         journal::StreamReader* stream) {
+  const Uuid& operation = stream->entity().id;
+  NIMBUS_ASSIGN_OR_RETURN(
+      const std::optional<Uuid> forked,
+      journal.FindName(schema::fb::EntityKind::operation, "fork", operation.ToString()));
+  if (!forked.has_value()) return std::optional<ForkOrigin>();
+  for (uint64_t version = 1; version <= stream->version(); ++version) {
+    NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, stream->Read(version));
+    // A fork has no step of its own yet.
+    if (view->record->event_type() == Event::StepAdded) break;
+    const schema::fb::OperationForked* event = view->record->event_as_OperationForked();
+    if (event == nullptr) continue;
+    ForkOrigin origin{.parent = Uuid::FromFb(*event->parent()),
+                      .checkpoint = std::nullopt,
+                      .step = event->step_number(),
+                      .sequence = view->sequence};
+    if (event->checkpoint() != nullptr) origin.checkpoint = Uuid::FromFb(*event->checkpoint());
+    return std::optional<ForkOrigin>(origin);
+  }
+  return std::optional<ForkOrigin>();
+}
+
+Point PointOf(const ForkOrigin& origin) {
+  if (!origin.checkpoint.has_value()) return {.kind = Point::Kind::kStep, .step = origin.step};
+  return {.kind = Point::Kind::kCheckpoint, .checkpoint = *origin.checkpoint};
 }
 
 absl::Status WalkBack(journal::StreamReader* stream,

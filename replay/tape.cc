@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <limits>
+#include <string_view>
 #include <utility>
 
+#include "nimbus/schema/check.h"
 #include "nimbus/schema/status.h"
 #include "steps.h"
 
@@ -13,6 +15,7 @@ using journal::EntityState;
 using journal::IsFinal;
 using journal::Lifecycle;
 using journal::RecordView;
+using journal::StreamReader;
 using schema::Error;
 using schema::Uuid;
 using schema::fb::EntityKind;
@@ -21,9 +24,7 @@ using Event = schema::fb::Event;
 
 namespace {
 
-constexpr size_t kMarksMax = 8192;
 constexpr size_t kForksMax = 1000;
-constexpr uint64_t kWindowRecords = 1024;  // found at once, where more are remembered
 
 std::string Text(const flatbuffers::String* text) { return text == nullptr ? "" : text->str(); }
 
@@ -48,145 +49,155 @@ void AddOutcome(const schema::fb::OutcomeT& outcome, schema::fb::OutcomeT* sum) 
   AddTo(outcome.cost_microdollars, &sum->cost_microdollars);
 }
 
+void AddOutcomeOf(const schema::fb::Record& record, schema::fb::OutcomeT* sum) {
+  const schema::fb::Outcome* outcome = StepOutcomeOf(record);
+  if (outcome == nullptr) return;
+  schema::fb::OutcomeT unpacked;
+  outcome->UnPackTo(&unpacked);
+  AddOutcome(unpacked, sum);
+}
+
 Tape::Tape(const journal::Journal* journal, const journal::ReaderOptions& options)
-    : journal_(journal), reader_(*journal, options) {}
+    : journal_(journal), options_(options) {}
 
 absl::Status Tape::Open(const EntityState& operation) {
-  NIMBUS_ASSIGN_OR_RETURN(std::optional<Origin> origin,
-                          AddPart(operation.id, operation.head_sequence, &summary_));
-  summary_.forked = origin.has_value();
-  while (origin.has_value()) {
+  parts_.push_back({.operation = operation.id,
+                    .version = operation.version,
+                    .sequence = operation.head_sequence});
+  for (;;) {
+    NIMBUS_ASSIGN_OR_RETURN(StreamReader * stream, Select(parts_.size() - 1));
+    NIMBUS_ASSIGN_OR_RETURN(const std::optional<ForkOrigin> origin,
+                            FindForkOrigin(*journal_, stream));
+    if (!origin.has_value()) break;
     if (parts_.size() > kForksMax) {
       return Error(Code::kFailedPrecondition,
                    "operation {} was forked from more than {} others, one from another",
                    operation.id.ToString(), kForksMax);
     }
-    NIMBUS_ASSIGN_OR_RETURN(const uint64_t end, ForkSequence(*origin));
-    Summary of_parent;
-    const Uuid parent = origin->parent;
-    NIMBUS_ASSIGN_OR_RETURN(origin, AddPart(parent, end, &of_parent));
-    for (Part& part : parts_) part.base += &part == &parts_.back() ? 0 : of_parent.steps;
-    if (of_parent.open.empty()) continue;
-    return Error(Code::kFailedPrecondition,
-                 "step {} of operation {} has not ended where operation {} was forked",
-                 of_parent.open.front().step.number, parent.ToString(), operation.id.ToString());
+    NIMBUS_RETURN_IF_ERROR(AddParent(*origin));
   }
-  std::reverse(parts_.begin(), parts_.end());
+  std::reverse(parts_.begin(), parts_.end());  // they were found from the last to the first
   return absl::OkStatus();
 }
 
-// From the operation itself to its parents; Open turns them round.
-absl::StatusOr<std::optional<Tape::Origin>> Tape::AddPart(const Uuid& operation, uint64_t head,
-                                                          Summary* summary) {
-  Part part;
-  part.operation = operation;
-  std::optional<Origin> origin;
-  NIMBUS_ASSIGN_OR_RETURN(*summary, Survey(operation, head, &part, &origin));
-  std::reverse(part.marks.begin(), part.marks.end());
-  parts_.push_back(std::move(part));
-  return origin;
-}
-
-absl::Status Tape::WalkBack(const Uuid& operation, uint64_t head, const Visit& visit) {
-  for (uint64_t sequence = head;;) {
-    NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, reader_.Read(sequence));
-    const schema::fb::Envelope envelope = view->envelope();
-    if (Uuid::FromFb(envelope.stream()) != operation || envelope.previous() > sequence) {
-      return Error(Code::kDataLoss, "record {} is not linked into operation {}", sequence,
-                   operation.ToString());
-    }
-    NIMBUS_ASSIGN_OR_RETURN(const bool more, visit(*view));
-    if (!more || envelope.previous() == sequence) return absl::OkStatus();
-    sequence = envelope.previous();
+// The stream of a part, up to its end at least.
+absl::StatusOr<StreamReader*> Tape::Select(size_t part) {
+  const Part& selected = parts_[part];
+  const bool there = stream_.has_value() && stream_->entity().id == selected.operation &&
+                     stream_->version() >= selected.version;
+  if (!there) {
+    stream_.reset();
+    NIMBUS_ASSIGN_OR_RETURN(
+        StreamReader stream,
+        StreamReader::Open(*journal_, EntityKind::operation, selected.operation, options_));
+    stream_.emplace(std::move(stream));
   }
+  return &*stream_;
 }
 
-absl::StatusOr<Tape::Summary> Tape::Survey(const Uuid& operation, uint64_t head, Part* part,
-                                           std::optional<Origin>* origin) {
-  Summary summary;
-  const auto visit = [&](const RecordView& view) -> absl::StatusOr<bool> {
-    const Mark mark{view.envelope().version(), view.sequence};
-    if (view.sequence == head) {
-      part->version = mark.version;
-      part->sequence = mark.sequence;
-    }
-    AddMark(mark, part);
-    if (const auto* forked = view.record->event_as_OperationForked()) {
-      origin->emplace(Origin{.parent = Uuid::FromFb(*forked->parent()),
-                             .checkpoint = std::nullopt,
-                             .step_number = forked->step_number()});
-      if (forked->checkpoint() != nullptr) {
-        (*origin)->checkpoint = Uuid::FromFb(*forked->checkpoint());
-      }
-    }
-    NIMBUS_RETURN_IF_ERROR(Count(view, head, &summary));
-    return true;
-  };
-  NIMBUS_RETURN_IF_ERROR(WalkBack(operation, head, visit));
-  std::reverse(summary.open.begin(), summary.open.end());
-  return summary;
-}
-
-absl::Status Tape::Count(const RecordView& view, uint64_t head, Summary* summary) const {
-  if (const schema::fb::Outcome* outcome = StepOutcomeOf(*view.record)) {
-    schema::fb::OutcomeT unpacked;
-    outcome->UnPackTo(&unpacked);
-    AddOutcome(unpacked, &summary->outcome);
-  }
-  if (IsStepEnd(*view.record) && !summary->last_ended.has_value()) {
-    summary->last_ended = Uuid::FromFb(*StepIdOf(*view.record));
-  }
-  if (view.record->event_type() != Event::StepAdded) return absl::OkStatus();
-  summary->steps = std::max(summary->steps, view.envelope().ordinal());
-  NIMBUS_ASSIGN_OR_RETURN(TapeStep step, StepAsOf(view, head));
-  if (!step.ended.has_value()) summary->open.push_back(std::move(step));
-  return absl::OkStatus();
-}
-
-void Tape::AddMark(const Mark& mark, Part* part) {
-  if (mark.version % part->stride != 0) return;
-  part->marks.push_back(mark);
-  if (part->marks.size() < kMarksMax) return;
-  part->stride *= 2;
-  std::erase_if(part->marks, [&](const Mark& m) { return m.version % part->stride != 0; });
-}
-
-absl::StatusOr<uint64_t> Tape::ForkSequence(const Origin& origin) {
-  if (origin.checkpoint.has_value()) {
-    NIMBUS_ASSIGN_OR_RETURN(const std::optional<EntityState> checkpoint,
-                            journal_->FindEntity(EntityKind::checkpoint, *origin.checkpoint));
-    if (checkpoint.has_value() && checkpoint->parent == origin.parent) {
-      return checkpoint->first_sequence;
-    }
-    return Error(Code::kDataLoss, "operation {} has no checkpoint {}", origin.parent.ToString(),
-                 origin.checkpoint->ToString());
-  }
-  NIMBUS_ASSIGN_OR_RETURN(const std::optional<EntityState> parent,
-                          journal_->FindEntity(EntityKind::operation, origin.parent));
-  if (!parent.has_value()) {
+absl::Status Tape::AddParent(const ForkOrigin& origin) {
+  const Uuid fork = parts_.back().operation;
+  parts_.push_back({.operation = origin.parent});
+  const absl::StatusOr<StreamReader*> parent = Select(parts_.size() - 1);
+  if (absl::IsNotFound(parent.status())) {
     return Error(Code::kDataLoss, "no operation {} to be forked", origin.parent.ToString());
   }
-  std::optional<uint64_t> found;
-  bool added = false;
-  const auto visit = [&](const RecordView& view) -> absl::StatusOr<bool> {
-    if (origin.step_number == 0) {
-      const bool start = view.record->event_type() == Event::OperationStarted;
-      // What was never started has come to nothing.
-      if (start || !found.has_value()) found = view.sequence;
-      return !start;
-    }
-    added = view.record->event_type() == Event::StepAdded &&
-            view.envelope().ordinal() == origin.step_number;
-    if (!added) return true;
-    NIMBUS_ASSIGN_OR_RETURN(const TapeStep step, StepAsOf(view, parent->head_sequence));
-    found = step.ended;
-    return false;
+  NIMBUS_RETURN_IF_ERROR(parent.status());
+  NIMBUS_RETURN_IF_ERROR(FindEnd(origin, *parent, &parts_.back()));
+  NIMBUS_ASSIGN_OR_RETURN(const Steps steps,
+                          ReadSteps(*parent, parts_.back().version, parts_.back().sequence));
+  for (size_t i = 0; i + 1 < parts_.size(); ++i) parts_[i].base += steps.added;
+  if (steps.open.empty()) return absl::OkStatus();
+  return Error(Code::kFailedPrecondition,
+               "step {} of operation {} has not ended where operation {} was forked",
+               steps.open.front().step.number, origin.parent.ToString(), fork.ToString());
+}
+
+// The last record of the parent that its fork goes on from.
+absl::Status Tape::FindEnd(const ForkOrigin& origin, StreamReader* parent, Part* part) const {
+  if (!origin.checkpoint.has_value() && origin.step == 0) return FindStart(parent, part);
+  NIMBUS_ASSIGN_OR_RETURN(part->sequence, origin.checkpoint.has_value()
+                                              ? SequenceOf(*origin.checkpoint, origin.parent)
+                                              : EndOf(origin.step, parent));
+  NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, parent->ReadAt(part->sequence));
+  part->version = view->envelope().version();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<uint64_t> Tape::SequenceOf(const Uuid& checkpoint, const Uuid& parent) const {
+  NIMBUS_ASSIGN_OR_RETURN(const std::optional<EntityState> entity,
+                          journal_->FindEntity(EntityKind::checkpoint, checkpoint));
+  if (entity.has_value() && entity->parent == parent) return entity->first_sequence;
+  return Error(Code::kDataLoss, "operation {} has no checkpoint {}", parent.ToString(),
+               checkpoint.ToString());
+}
+
+absl::StatusOr<uint64_t> Tape::EndOf(uint32_t number, StreamReader* parent) const {
+  const auto wrong = [&](Code code, std::string_view what) {
+    return Error(code, "step {} of operation {}, after which it was forked, {}", number,
+                 parent->entity().id.ToString(), what);
   };
-  NIMBUS_RETURN_IF_ERROR(WalkBack(origin.parent, parent->head_sequence, visit));
-  if (found.has_value()) return *found;
-  return Error(added ? Code::kFailedPrecondition : Code::kDataLoss,
-               "step {} of operation {}, after which it was forked, {}", origin.step_number,
-               origin.parent.ToString(), added ? "has not ended" : "does not exist");
+  const absl::StatusOr<const RecordView*> added = parent->ReadStepAdded(number);
+  if (absl::IsNotFound(added.status())) return wrong(Code::kDataLoss, "does not exist");
+  NIMBUS_RETURN_IF_ERROR(added.status());
+  NIMBUS_ASSIGN_OR_RETURN(const TapeStep step, StepAsOf(**added, parent->entity().head_sequence));
+  if (step.ended.has_value()) return *step.ended;
+  return wrong(Code::kFailedPrecondition, "has not ended");
+}
+
+// What was never started has come to nothing.
+absl::Status Tape::FindStart(StreamReader* parent, Part* part) const {
+  part->version = parent->version();
+  part->sequence = parent->entity().head_sequence;
+  for (uint64_t version = 1; version <= parent->version(); ++version) {
+    NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, parent->Read(version));
+    if (view->record->event_type() != Event::OperationStarted) continue;
+    part->version = version;
+    part->sequence = view->sequence;
+    break;  // an operation starts once
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Tape::Steps> Tape::ReadSteps(StreamReader* stream, uint64_t version,
+                                            uint64_t sequence) const {
+  Steps steps;
+  for (uint64_t next = 1; next <= version; ++next) {
+    NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, stream->Read(next));
+    if (IsStepEnd(*view->record)) steps.last_ended = Uuid::FromFb(*StepIdOf(*view->record));
+    if (view->record->event_type() != Event::StepAdded) continue;
+    steps.added = view->envelope().ordinal();
+    NIMBUS_ASSIGN_OR_RETURN(TapeStep step, StepAsOf(*view, sequence));
+    if (!step.ended.has_value()) steps.open.push_back(std::move(step));
+  }
+  return steps;
+}
+
+absl::StatusOr<Tape::Steps> Tape::ReadSteps() {
+  NIMBUS_ASSIGN_OR_RETURN(StreamReader * own, Select(parts_.size() - 1));
+  return ReadSteps(own, parts_.back().version, parts_.back().sequence);
+}
+
+absl::StatusOr<Tape::Steps> Tape::ReadStepsAt(const EntityState& checkpoint) {
+  NIMBUS_ASSIGN_OR_RETURN(const Position end, PositionAt(checkpoint));
+  NIMBUS_ASSIGN_OR_RETURN(StreamReader * own, Select(end.part));
+  return ReadSteps(own, end.version, checkpoint.first_sequence);
+}
+
+absl::StatusOr<Tape::Position> Tape::PositionAt(const EntityState& checkpoint) {
+  const size_t part = parts_.size() - 1;
+  NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, ReadAt(part, checkpoint.first_sequence));
+  return Position{.part = part, .version = view->envelope().version()};
+}
+
+absl::StatusOr<const RecordView*> Tape::ReadAt(size_t part, uint64_t sequence) {
+  NIMBUS_ASSIGN_OR_RETURN(StreamReader * stream, Select(part));
+  return stream->ReadAt(sequence);
+}
+
+absl::StatusOr<const schema::fb::Body*> Tape::Body(const RecordView& record) {
+  NIMBUS_CHECK(stream_.has_value());  // it was read
+  return stream_->Body(record);
 }
 
 absl::StatusOr<TapeStep> Tape::StepAsOf(const RecordView& view, uint64_t head) const {
@@ -220,14 +231,6 @@ absl::StatusOr<TapeStep> Tape::ReadStep(const RecordView& added, size_t part) co
   return step;
 }
 
-absl::StatusOr<Tape::Position> Tape::PositionAt(const EntityState& checkpoint, Summary* summary) {
-  Part scratch;
-  std::optional<Origin> origin;
-  NIMBUS_ASSIGN_OR_RETURN(
-      *summary, Survey(parts_.back().operation, checkpoint.first_sequence, &scratch, &origin));
-  return Position{.part = parts_.size() - 1, .version = scratch.version};
-}
-
 bool Tape::AtEnd(const Position& position) const {
   if (parts_.empty()) return true;
   return position.part + 1 == parts_.size() && position.version >= parts_.back().version;
@@ -244,39 +247,15 @@ void Tape::Extend(uint64_t version, uint64_t sequence) {
   parts_.back().sequence = sequence;
 }
 
-// Finds the records of a part from `version` on, up to the next one that is remembered.
-absl::Status Tape::LoadWindow(size_t index, uint64_t version) {
-  const Part& part = parts_[index];
-  auto mark = std::ranges::lower_bound(part.marks, version, {}, &Mark::version);
-  const auto ahead = static_cast<std::ptrdiff_t>(kWindowRecords / part.stride);
-  mark += std::min(ahead, part.marks.end() - mark);
-  const uint64_t head = mark == part.marks.end() ? part.sequence : mark->sequence;
-  window_.clear();
-  window_part_ = index;
-  const auto visit = [&](const RecordView& view) -> absl::StatusOr<bool> {
-    window_.push_back({view.envelope().version(), view.sequence});
-    return window_.back().version > version;
-  };
-  NIMBUS_RETURN_IF_ERROR(WalkBack(part.operation, head, visit));
-  std::reverse(window_.begin(), window_.end());
-  if (window_.front().version == version) return absl::OkStatus();
-  return Error(Code::kDataLoss, "operation {} has no record of version {}",
-               part.operation.ToString(), version);
-}
-
 absl::StatusOr<Tape::Item> Tape::Next(Position* position) {
   if (AtEnd(*position)) return Item{};
   if (position->version >= parts_[position->part].version) {
     position->version = 0;
     ++position->part;
   }
-  const uint64_t version = position->version + 1;
-  const bool loaded = window_part_ == position->part && !window_.empty() &&
-                      version >= window_.front().version && version <= window_.back().version;
-  if (!loaded) NIMBUS_RETURN_IF_ERROR(LoadWindow(position->part, version));
-  const Mark& mark = window_[version - window_.front().version];
-  NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, reader_.Read(mark.sequence));
-  position->version = version;
+  NIMBUS_ASSIGN_OR_RETURN(StreamReader * stream, Select(position->part));
+  NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, stream->Read(position->version + 1));
+  ++position->version;
   return Item{.view = view, .part = position->part};
 }
 

@@ -1,20 +1,18 @@
 // An operation's recording, read forward from its very beginning: the records of its
-// parents up to the forks, then its own. And what there is to know of it before.
+// parents up to the forks, then its own.
 //
-// Memory does not grow with the recording: streams are linked backwards only, so every
-// so many records one is remembered, and the ones after it are found again from the next.
+// Memory does not grow with the recording: journal::StreamReader finds its records.
 // One thread at a time; the journal must outlive it.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "nimbus/journal/journal.h"
-#include "nimbus/journal/reader.h"
+#include "nimbus/journal/stream_reader.h"
 #include "nimbus/replay/recorder.h"
 #include "nimbus/schema/event.h"
 
@@ -36,38 +34,47 @@ class Tape {
   };
 
   struct Item {
-    const journal::RecordView* view = nullptr;  // until the next call
+    const journal::RecordView* view = nullptr;  // until the next call, but Body
     size_t part = 0;
   };
 
-  // What the records of the operation itself add up to.
-  struct Summary {
+  // The steps of an operation up to a place in it. No entity counts the ones that have
+  // ended and none lists the others, so whoever asks takes one pass over the records
+  // up to there, without their bodies. Memory: the open ones.
+  struct Steps {
     std::vector<TapeStep> open;              // without a result, by number
     std::optional<schema::Uuid> last_ended;  // step
-    uint32_t steps = 0;                      // added
-    bool forked = false;
-    schema::fb::OutcomeT outcome;  // of all steps and attempts; no duration
+    uint32_t added = 0;
   };
 
   // Nothing to read.
   Tape(const journal::Journal* journal, const journal::ReaderOptions& options);
-  // Of an operation that exists. FailedPrecondition: steps are open at a fork, or a step
-  // to fork after has not ended.
+  // Of an operation that exists. Reads none of its own records but those before its
+  // first step, and the Steps of each parent. FailedPrecondition: steps are open at a
+  // fork, or a step to fork after has not ended.
   absl::Status Open(const journal::EntityState& operation);
 
-  // Where reading begins; after a checkpoint of the operation itself, it begins there, and
-  // `summary` tells of the records up to it.
-  absl::StatusOr<Position> PositionAt(const journal::EntityState& checkpoint, Summary* summary);
+  // Of the operation itself: now, and up to one of its checkpoints.
+  absl::StatusOr<Steps> ReadSteps();
+  absl::StatusOr<Steps> ReadStepsAt(const journal::EntityState& checkpoint);
+
+  // After this checkpoint of the operation itself.
+  absl::StatusOr<Position> PositionAt(const journal::EntityState& checkpoint);
 
   // The record after `position`, which moves on; no view at the end.
   absl::StatusOr<Item> Next(Position* position);
   bool AtEnd(const Position& position) const;
 
+  // The record of a part at this sequence, until the next call but Body.
+  absl::StatusOr<const journal::RecordView*> ReadAt(size_t part, uint64_t sequence);
+  // The body of the record that was read last.
+  absl::StatusOr<const schema::fb::Body*> Body(const journal::RecordView& record);
+
   // The records that were appended to the operation's own stream, up to this one.
   void Extend(uint64_t version, uint64_t sequence);
   Position End() const;
 
-  const Summary& summary() const { return summary_; }
+  bool forked() const { return parts_.size() > 1; }
   const schema::Uuid& operation(size_t part) const { return parts_[part].operation; }
   uint32_t base(size_t part) const { return parts_[part].base; }  // steps of the parts before
   uint32_t own_base() const { return parts_.empty() ? 0 : parts_.back().base; }
@@ -76,47 +83,34 @@ class Tape {
   // The step that a StepAdded adds, as of the end of its part.
   absl::StatusOr<TapeStep> ReadStep(const journal::RecordView& added, size_t part) const;
 
-  journal::Reader& reader() { return reader_; }
-
  private:
-  struct Mark {
-    uint64_t version = 0, sequence = 0;
-  };
   struct Part {
     schema::Uuid operation;
     uint32_t base = 0;
     uint64_t version = 0, sequence = 0;  // of its last record
-    std::vector<Mark> marks;             // ascending, every `stride` versions
-    uint64_t stride = 1;
   };
-  struct Origin {
-    schema::Uuid parent;
-    std::optional<schema::Uuid> checkpoint;
-    uint32_t step_number = 0;
-  };
-  using Visit = std::function<absl::StatusOr<bool>(const journal::RecordView&)>;
 
-  absl::Status WalkBack(const schema::Uuid& operation, uint64_t head, const Visit& visit);
-  absl::StatusOr<std::optional<Origin>> AddPart(const schema::Uuid& operation, uint64_t head,
-                                                Summary* summary);
-  absl::StatusOr<Summary> Survey(const schema::Uuid& operation, uint64_t head, Part* part,
-                                 std::optional<Origin>* origin);
-  absl::Status Count(const journal::RecordView& view, uint64_t head, Summary* summary) const;
-  absl::StatusOr<uint64_t> ForkSequence(const Origin& origin);
+  absl::StatusOr<journal::StreamReader*> Select(size_t part);
+  absl::Status AddParent(const ForkOrigin& origin);
+  absl::Status FindEnd(const ForkOrigin& origin, journal::StreamReader* parent, Part* part) const;
+  absl::Status FindStart(journal::StreamReader* parent, Part* part) const;
+  absl::StatusOr<uint64_t> SequenceOf(const schema::Uuid& checkpoint,
+                                      const schema::Uuid& parent) const;
+  absl::StatusOr<uint64_t> EndOf(uint32_t number, journal::StreamReader* parent) const;
+  absl::StatusOr<Steps> ReadSteps(journal::StreamReader* stream, uint64_t version,
+                                  uint64_t sequence) const;
   absl::StatusOr<TapeStep> StepAsOf(const journal::RecordView& added, uint64_t head) const;
-  absl::Status LoadWindow(size_t part, uint64_t version);
-  static void AddMark(const Mark& mark, Part* part);
 
   const journal::Journal* journal_;
-  journal::Reader reader_;
+  journal::ReaderOptions options_;
   std::vector<Part> parts_;
-  Summary summary_;
-  // The records of a part that were found last, ascending.
-  size_t window_part_ = 0;
-  std::vector<Mark> window_;
+  std::optional<journal::StreamReader> stream_;  // of the part that was read last
 };
 
 // Adds tokens and cost (not durations), without going beyond what a number holds.
 void AddOutcome(const schema::fb::OutcomeT& outcome, schema::fb::OutcomeT* sum);
+
+// What the record's step, or an attempt, took is added; else nothing.
+void AddOutcomeOf(const schema::fb::Record& record, schema::fb::OutcomeT* sum);
 
 }  // namespace nimbus::replay

@@ -79,6 +79,7 @@ class Replay {
     const absl::Status begun = Begin();
     if (journal::IsArchiveAbsent(begun)) {
       NIMBUS_RETURN_IF_ERROR(Miss(begun));
+      report_.first_sequence = report_.last_sequence = report_.missing->sequence;
     } else {
       NIMBUS_RETURN_IF_ERROR(begun);
       NIMBUS_RETURN_IF_ERROR(Fold());
@@ -115,7 +116,10 @@ class Replay {
       return absl::OkStatus();
     }
     const absl::StatusOr<std::optional<Moment>> moment = session_.Next();
-    if (journal::IsArchiveAbsent(moment.status())) return Miss(moment.status());
+    if (journal::IsArchiveAbsent(moment.status())) {
+      NIMBUS_RETURN_IF_ERROR(Miss(moment.status()));
+      return GoOn();
+    }
     if (absl::IsDataLoss(moment.status())) return Damaged((*ahead)->sequence, moment.status());
     NIMBUS_RETURN_IF_ERROR(moment.status());
     NIMBUS_CHECK(moment->has_value());
@@ -124,8 +128,24 @@ class Replay {
     return absl::OkStatus();
   }
 
+  // From the next state that is recorded whole, if one is left to be replayed.
+  absl::Status GoOn() {
+    const absl::StatusOr<std::optional<Session::Skip>> skip =
+        session_.SkipToWhole(range_.to_step.has_value() ? last_ : UINT64_MAX);
+    if (absl::IsDataLoss(skip.status())) return Damaged(session_.sequence(), skip.status());
+    NIMBUS_RETURN_IF_ERROR(skip.status());
+    over_ = !skip->has_value();
+    if (over_) return absl::OkStatus();
+    if (!report_.resumed_at.has_value()) report_.resumed_at = (*skip)->to.sequence;
+    report_.steps_skipped += (*skip)->steps;
+    CompareDigest((*skip)->to, (*skip)->to.kind == Moment::Kind::kStart
+                                   ? Divergence::What::kDigest
+                                   : Divergence::What::kCheckpointDigest);
+    over_ = report_.divergence.has_value();
+    return absl::OkStatus();
+  }
+
   absl::Status Miss(const absl::Status& status) {
-    over_ = true;
     NIMBUS_ASSIGN_OR_RETURN(Missing missing, MissingBody(journal_, status));
     KeepFirst(std::optional<Missing>(std::move(missing)), &report_.missing);
     return absl::OkStatus();
@@ -345,6 +365,8 @@ Json ReplayReport::ToJson() const {
        {"checkpoints_compared", Json::Uint(checkpoints_compared)},
        {"first_sequence", Json::Uint(first_sequence)},
        {"last_sequence", Json::Uint(last_sequence)},
+       {"resumed_at", resumed_at.has_value() ? Json::Uint(*resumed_at) : Json()},
+       {"steps_skipped", Json::Uint(steps_skipped)},
        {"digest", HexOrNull(digest)},
        {"holds", Json::Bool(holds())},
        {"verdict", Json::String(schema::fb::EnumNameReplayVerdict(verdict()))},
@@ -355,16 +377,9 @@ Json ReplayReport::ToJson() const {
 absl::StatusOr<ReplayReport> ReplayOperation(const journal::Journal& journal, const Uuid& operation,
                                              const ReplayRange& range,
                                              const ReplayOptions& options) {
-  absl::StatusOr<Session> session = Session::Open(journal, operation, options.session);
-  if (journal::IsArchiveAbsent(session.status())) {
-    ReplayReport report;
-    report.operation = operation;
-    NIMBUS_ASSIGN_OR_RETURN(report.missing, MissingBody(journal, session.status()));
-    report.first_sequence = report.last_sequence = report.missing->sequence;
-    return report;
-  }
-  NIMBUS_RETURN_IF_ERROR(session.status());
-  return Replay(journal, *std::move(session), range, options).Run();
+  NIMBUS_ASSIGN_OR_RETURN(Session session,
+                          Session::OpenRewound(journal, operation, options.session));
+  return Replay(journal, std::move(session), range, options).Run();
 }
 
 }  // namespace nimbus::replay

@@ -40,6 +40,28 @@ TEST_F(BisectTest, FindsTheFirstBadStepWhicheverItIs) {
   }
 }
 
+// Halving versions takes no more trials than halving steps, give or take one.
+TEST_F(BisectTest, HalvesALongRun) {
+  constexpr uint32_t kSteps = 4096;
+  StartOperation();
+  std::vector<schema::Event> events;
+  for (uint32_t number = 1; number <= kSteps; ++number) {
+    const schema::Uuid step = schema::NewUuid();
+    events.push_back(journal::StepAdded(operation_, step));
+    // A third of the run has more events a step than the rest.
+    if (number % 3 == 0 || number > kSteps / 3 * 2) {
+      events.push_back(journal::StepEvent<schema::fb::StepStartedT>(operation_, step));
+    }
+    events.push_back(journal::StepEvent<schema::fb::StepCompletedT>(operation_, step));
+  }
+  ASSERT_THAT(journal_->Append(events), IsOk());
+  for (const uint32_t bad : {1u, 2u, 1000u, 2731u, 4000u, kSteps}) {
+    const BisectReport report = Bisected(BadFrom(bad));
+    EXPECT_EQ(report.first_bad, bad);
+    EXPECT_LE(report.tried.size(), 2 + 13u) << bad;
+  }
+}
+
 TEST_F(BisectTest, ShowsTheStateAfterEachStep) {
   Record(20);
   int seen = 0;

@@ -1,5 +1,6 @@
 #include "nimbus/replay/compare.h"
 
+#include "nimbus/replay/forks.h"
 #include "replay/fixture.h"
 
 namespace nimbus::replay {
@@ -136,6 +137,110 @@ TEST_F(CompareTest, SeesThatTheyBeginDifferently) {
   EXPECT_TRUE(found.differences.empty());
   EXPECT_EQ(found.state_there->Dump(), R"([{"op":"replace","path":"/a","value":2}])");
   EXPECT_THAT(found.ToJson().Dump(), HasSubstr(R"("first":{"kind":"start","a":null,"b":null})"));
+}
+
+class CompareForksTest : public CompareTest {
+ protected:
+  static Call Counting(int number) {
+    return {"t", fmt::format("{}", number), "1",
+            fmt::format(R"([{{"op":"add","path":"/n","value":{}}}])", number)};
+  }
+
+  schema::Uuid Forked(const schema::Uuid& parent, uint32_t step, const std::vector<Call>& calls) {
+    const absl::StatusOr<ForkPlan> plan =
+        PlanFork(*journal_, parent, {.kind = Point::Kind::kStep, .step = step});
+    EXPECT_THAT(plan, IsOk());
+    const absl::StatusOr<replay::Forked> forked = ForkOperation(journal_.get(), *plan);
+    EXPECT_THAT(forked, IsOk());
+    for (const Call& call : calls) AddStep(forked->operation, call);
+    return forked->operation;
+  }
+
+  void AddStep(const schema::Uuid& operation, const Call& call) {
+    const schema::Uuid step = schema::NewUuid();
+    schema::Event added = journal::StepAdded(operation, step, call.input);
+    added.payload.AsStepAdded()->tool_name = call.tool;
+    Append(std::move(added));
+    schema::Event ended =
+        journal::StepEvent<schema::fb::StepCompletedT>(operation, step, call.output);
+    ended.body.patch = call.patch;
+    Append(std::move(ended));
+  }
+
+  void ExpectShared(const Comparison& found, const schema::Uuid& operation, uint32_t step) {
+    ASSERT_TRUE(found.shared.has_value());
+    EXPECT_EQ(found.shared->operation, operation);
+    EXPECT_EQ(found.shared->step, step);
+    EXPECT_EQ(found.shared->steps, step);
+    EXPECT_FALSE(found.start_differs);
+  }
+};
+
+TEST_F(CompareForksTest, TheirPastIsSharedWithTheParent) {
+  std::vector<Call> calls;
+  for (int number = 1; number <= 6; ++number) calls.push_back(Counting(number));
+  const schema::Uuid parent = Recorded(calls);
+  // The fourth again, another fifth, and no sixth.
+  const schema::Uuid fork = Forked(parent, 3, {Counting(4), Counting(50)});
+  const Comparison found = Compared(parent, fork);
+  ExpectShared(found, parent, 3);
+  EXPECT_EQ(Lines(found), "input 5 2\nonly_a 6 0\n");
+  EXPECT_EQ(found.pairs_same, 1u);
+  EXPECT_EQ(found.state_there->Dump(), R"([{"op":"replace","path":"/n","value":50}])");
+  NIMBUS_ASSERT_OK_AND_ASSIGN(Session session, Session::Open(*journal_, parent));
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const StepInfo third, session.FindStep(3));
+  EXPECT_EQ(found.shared->sequence, third.ended);
+  EXPECT_THAT(
+      found.ToJson().Dump(),
+      HasSubstr(fmt::format(R"("shared":{{"operation":"{}","step":3,"sequence":{},"steps":3}})",
+                            parent.ToString(), *third.ended)));
+  // The other way round.
+  const Comparison turned = Compared(fork, parent);
+  ExpectShared(turned, parent, 3);
+  EXPECT_EQ(Lines(turned), "input 2 5\nonly_b 0 6\n");
+
+  const schema::Uuid same = Forked(parent, 4, {Counting(5), Counting(6)});
+  EXPECT_TRUE(Compared(parent, same).same());
+  EXPECT_EQ(Compared(parent, same).state_in_the_end->Dump(), "[]");
+  // Where the other one has no step of its own, its state is that of the shared past.
+  const schema::Uuid bare = Forked(parent, 2, {});
+  const Comparison shorter = Compared(parent, bare);
+  ExpectShared(shorter, parent, 2);
+  EXPECT_EQ(shorter.only_a, 4u);
+  EXPECT_EQ(shorter.state_there->Dump(), R"([{"op":"replace","path":"/n","value":2}])");
+  EXPECT_THAT(Compared(parent, Recorded(calls)).ToJson().Dump(), HasSubstr(R"("shared":null)"));
+}
+
+TEST_F(CompareForksTest, TwoForksFromOnePlaceShareItToo) {
+  const schema::Uuid parent = Recorded({Counting(1), Counting(2), Counting(3)});
+  const schema::Uuid one = Forked(parent, 2, {Counting(10)});
+  const schema::Uuid other = Forked(parent, 2, {Counting(11)});
+  const Comparison found = Compared(one, other);
+  ExpectShared(found, parent, 2);
+  EXPECT_EQ(Lines(found), "input 1 1\n");
+  // A fork from the very start of a fork begins where that was forked.
+  const Comparison again = Compared(other, Forked(one, 0, {Counting(11)}));
+  ExpectShared(again, parent, 2);
+  EXPECT_TRUE(again.same());
+  // From different places they are two operations.
+  EXPECT_FALSE(Compared(one, Forked(parent, 1, {Counting(2)})).shared.has_value());
+  EXPECT_FALSE(Compared(one, one).shared.has_value());
+}
+
+TEST_F(CompareForksTest, StepsUnderWayAtTheForkAreNotShared) {
+  const schema::Uuid parent = Recorded({Counting(1)});
+  const schema::Uuid slow = schema::NewUuid();
+  schema::Event added = journal::StepAdded(parent, slow, "2");
+  added.payload.AsStepAdded()->tool_name = "t";
+  Append(std::move(added));
+  AddStep(parent, Counting(3));
+  const schema::Uuid fork = Forked(parent, 3, {Counting(2)});
+  Append(journal::StepEvent<schema::fb::StepCompletedT>(parent, slow, "1"));
+  const Comparison found = Compared(parent, fork);
+  ASSERT_TRUE(found.shared.has_value());
+  EXPECT_EQ(found.shared->step, 3u);
+  EXPECT_EQ(found.shared->steps, 2u);
+  EXPECT_EQ(Lines(found), "state 2 1\n");
 }
 
 TEST_F(CompareTest, HasLimits) {

@@ -4,6 +4,7 @@
 
 #include "nimbus/journal/prune.h"
 #include "nimbus/journal/verify.h"
+#include "nimbus/replay/forks.h"
 #include "nimbus/replay/receipt.h"
 #include "nimbus/replay/verify_all.h"
 #include "replay/fixture.h"
@@ -123,6 +124,96 @@ TEST_F(EvidenceTest, BodiesThatAreArchivedElsewhereAreNamed) {
   EXPECT_EQ(Strict().verdict(), ReplayVerdict::incomplete);
   FindBodies();
   EXPECT_TRUE(Strict().holds());
+}
+
+// A fork whose parent's bodies are away, and its own are not.
+class ForkWithoutItsPastTest : public EvidenceTest {
+ protected:
+  void RecordForkAndLoseParent() {
+    Record(10);
+    End();
+    NIMBUS_ASSERT_OK(
+        journal::PruneJournal(journal_.get(), {.before_sequence = UINT64_MAX, .apply = true}));
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const ForkPlan plan, PlanFork(*journal_, operation_, {}));
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const Forked forked, ForkOperation(journal_.get(), plan));
+    operation_of_ = forked.operation;
+    for (int number = 11; number <= 50; ++number) RecordForkedStep(number);
+    ASSERT_GE(checkpoint_steps_.size(), 1u);
+  }
+
+  void RecordForkedStep(int number, bool wrong = false) {
+    const schema::Uuid step = schema::NewUuid();
+    Append(journal::StepAdded(operation_of_, step));
+    schema::Event event = StepCompleted(step, number);
+    event.stream = operation_of_;
+    if (wrong) event.body.digest = ToPtr(schema::Digest{1});
+    ended_.push_back(Append(std::move(event)));
+    ++steps_;
+    if (!checkpoint_due_) return;
+    schema::Event checkpoint = Checkpoint(step);
+    checkpoint.stream = operation_of_;
+    checkpoint_sequences_.push_back(Append(std::move(checkpoint)));
+    checkpoint_steps_.push_back(steps_);
+  }
+
+  ReplayReport OfFork(const ReplayRange& range = {}) {
+    absl::StatusOr<ReplayReport> report = ReplayOperation(*journal_, operation_of_, range);
+    EXPECT_THAT(report, IsOk());
+    return report.value_or(ReplayReport());
+  }
+
+  schema::Uuid operation_of_;  // the fork
+  uint32_t steps_ = 0;         // of the fork
+  std::vector<uint32_t> checkpoint_steps_;
+  std::vector<uint64_t> checkpoint_sequences_;
+};
+
+TEST_F(ForkWithoutItsPastTest, IsReplayedFromItsFirstCheckpoint) {
+  RecordForkAndLoseParent();
+  EXPECT_TRUE(OfFork().holds());
+  EXPECT_EQ(OfFork().resumed_at, std::nullopt);
+  LoseBodies();
+  const ReplayReport report = OfFork();
+  EXPECT_EQ(report.verdict(), ReplayVerdict::incomplete);
+  ASSERT_TRUE(report.missing.has_value());
+  EXPECT_EQ(report.missing->operation, operation_);
+  EXPECT_EQ(report.resumed_at, checkpoint_sequences_[0]);
+  EXPECT_EQ(report.steps_skipped, checkpoint_steps_[0]);
+  EXPECT_EQ(report.steps, steps_ - checkpoint_steps_[0]);
+  EXPECT_EQ(report.to_step, steps_);
+  EXPECT_EQ(report.digest, std::nullopt) << "nothing proves the state in the end";
+  EXPECT_THAT(report.ToJson().Dump(),
+              HasSubstr(fmt::format(R"("resumed_at":{},"steps_skipped":{})",
+                                    checkpoint_sequences_[0], checkpoint_steps_[0])));
+  // To a step before the first checkpoint there is nothing to go on from.
+  const ReplayReport first = OfFork({.to_step = 1});
+  EXPECT_EQ(first.verdict(), ReplayVerdict::incomplete);
+  EXPECT_EQ(first.resumed_at, std::nullopt);
+  EXPECT_EQ(first.steps, 0u);
+  const ReplayReport some = OfFork({.to_step = checkpoint_steps_[0] + 2});
+  EXPECT_EQ(some.resumed_at, checkpoint_sequences_[0]);
+  EXPECT_EQ(some.steps, 2u);
+  // From a checkpoint of its own it needs no past.
+  NIMBUS_ASSERT_OK_AND_ASSIGN(Session session, Session::OpenRewound(*journal_, operation_of_));
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const auto of_step, session.CheckpointsOf(checkpoint_steps_[0]));
+  EXPECT_TRUE(OfFork({.from_checkpoint = of_step.at(0).id}).holds());
+  FindBodies();
+  EXPECT_TRUE(OfFork().holds());
+}
+
+TEST_F(ForkWithoutItsPastTest, WhatIsWrongBehindItIsFoundAllTheSame) {
+  RecordForkAndLoseParent();
+  RecordForkedStep(51, /*wrong=*/true);
+  const uint32_t wrong = steps_;
+  const uint64_t sequence = ended_.back();
+  RecordForkedStep(52);
+  LoseBodies();
+  const ReplayReport report = OfFork();
+  EXPECT_EQ(report.verdict(), ReplayVerdict::diverges);
+  EXPECT_EQ(report.divergence->step, wrong);
+  EXPECT_EQ(report.divergence->sequence, sequence);
+  ASSERT_TRUE(report.missing.has_value());
+  EXPECT_EQ(report.resumed_at, checkpoint_sequences_[0]);
 }
 
 TEST_F(EvidenceTest, OnePlantedByteInAPatchIsFoundAtItsStep) {

@@ -31,6 +31,11 @@ class ForksTest : public ReplayTest {
   ForkPlan Planned(const Point& point) {
     absl::StatusOr<ForkPlan> plan = PlanFork(*journal_, operation_, point);
     EXPECT_THAT(plan, IsOk());
+    if (plan.ok()) {
+      EXPECT_FALSE(plan->totals.has_value());
+      EXPECT_THAT(plan->ToJson().Dump(), HasSubstr(R"("reused":null,"after":null)"));
+      EXPECT_THAT(AddTotals(*journal_, &*plan), IsOk());
+    }
     return plan.value_or(ForkPlan());
   }
 };
@@ -44,18 +49,18 @@ TEST_F(ForksTest, APlanSaysWhatIsReused) {
   EXPECT_EQ(plan.step, 3u);
   EXPECT_EQ(plan.sequence, ended_[2]);
   EXPECT_EQ(plan.digest, schema::StateDigest(states_[2]));
-  EXPECT_EQ(plan.reused.steps, 3u);
-  EXPECT_EQ(plan.reused.tokens, 300u);
-  EXPECT_EQ(plan.reused.cost_microdollars, 21);
-  EXPECT_EQ(plan.reused.duration_ms, 30u);
-  EXPECT_EQ(plan.after.steps, 2u);
-  EXPECT_EQ(plan.after.tokens, 200u);
-  EXPECT_EQ(plan.unended, 0u);
+  EXPECT_EQ(plan.totals->reused.steps, 3u);
+  EXPECT_EQ(plan.totals->reused.tokens, 300u);
+  EXPECT_EQ(plan.totals->reused.cost_microdollars, 21);
+  EXPECT_EQ(plan.totals->reused.duration_ms, 30u);
+  EXPECT_EQ(plan.totals->after.steps, 2u);
+  EXPECT_EQ(plan.totals->after.tokens, 200u);
+  EXPECT_EQ(plan.totals->unended, 0u);
   EXPECT_EQ(plan.checkpoint, std::nullopt);
   EXPECT_EQ(plan.operation.type, "chat");
   EXPECT_EQ(*journal_->Size(), size) << "a plan appends nothing";
-  EXPECT_EQ(Planned({.kind = Point::Kind::kEnd}).reused.steps, 5u);
-  EXPECT_EQ(Planned({.kind = Point::Kind::kStart}).reused.steps, 0u);
+  EXPECT_EQ(Planned({.kind = Point::Kind::kEnd}).totals->reused.steps, 5u);
+  EXPECT_EQ(Planned({.kind = Point::Kind::kStart}).totals->reused.steps, 0u);
   EXPECT_THAT(plan.ToJson().Dump(), HasSubstr(R"("reused":{"steps":3)"));
 }
 
@@ -67,9 +72,9 @@ TEST_F(ForksTest, StepsUnderWayAreNotReused) {
   Append(StepCompleted(slow, 1));
   const ForkPlan plan = Planned({.kind = Point::Kind::kStep, .step = 2});
   EXPECT_EQ(plan.sequence, then);
-  EXPECT_EQ(plan.reused.steps, 1u);
-  EXPECT_EQ(plan.unended, 1u);
-  EXPECT_EQ(plan.after.steps, 1u);
+  EXPECT_EQ(plan.totals->reused.steps, 1u);
+  EXPECT_EQ(plan.totals->unended, 1u);
+  EXPECT_EQ(plan.totals->after.steps, 1u);
 }
 
 TEST_F(ForksTest, CopiesNothing) {

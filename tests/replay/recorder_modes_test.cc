@@ -276,6 +276,60 @@ TEST_F(RecorderModesTest, TokensAndCostAreSummedOverAllRuns) {
   EXPECT_EQ(outcome->cost_microdollars(), 7);
 }
 
+// An end may come before all that is recorded has been served, and after a result that
+// was journaled meanwhile.
+TEST_F(RecorderModesTest, WhatWasNotServedIsSummedToo) {
+  const auto spending = [](uint64_t tokens) {
+    StepResult result;
+    result.outcome.tokens_used = tokens;
+    return result;
+  };
+  for (const int served : {0, 1, 3, 4}) {
+    NewRecording recording = Recording();
+    recording.id = schema::NewUuid();
+    {
+      NIMBUS_ASSERT_OK_AND_ASSIGN(Recorder recorder, Recorder::Open(journal_.get(), recording));
+      for (const uint32_t number : {1u, 2u, 3u, 4u}) {
+        NIMBUS_ASSERT_OK(recorder.BeginStep(Call(static_cast<int>(number))));
+        if (number == 4) break;
+        NIMBUS_ASSERT_OK(recorder.AttemptFailed(
+            number, {.error = "not yet", .outcome = spending(100 * number).outcome}));
+        NIMBUS_ASSERT_OK(recorder.BeginAttempt(number));
+        NIMBUS_ASSERT_OK(recorder.EndStep(number, spending(number)));
+      }
+    }
+    NIMBUS_ASSERT_OK_AND_ASSIGN(Recorder recorder, Recorder::Open(journal_.get(), recording));
+    ASSERT_EQ(recorder.in_doubt().size(), 1u);
+    NIMBUS_ASSERT_OK(recorder.SettleInDoubt(4, spending(1000)));
+    for (int number = 1; number <= served; ++number) {
+      NIMBUS_ASSERT_OK(recorder.BeginStep(Call(number)));
+    }
+    NIMBUS_ASSERT_OK(recorder.Fail("enough"));
+    journal::Reader reader(*journal_);
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const journal::RecordView* end, reader.Read(Size() - 1));
+    EXPECT_EQ(end->record->event_as_OperationFailed()->outcome()->tokens_used(), 1606u) << served;
+    // What has ended is known to have nothing in doubt, and serves what it can.
+    NIMBUS_ASSERT_OK_AND_ASSIGN(Recorder ended, Recorder::Open(journal_.get(), recording));
+    EXPECT_TRUE(ended.in_doubt().empty());
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const BegunStep first, ended.BeginStep(Call(1)));
+    EXPECT_TRUE(first.recorded.has_value());
+  }
+}
+
+TEST_F(RecorderModesTest, AStepLeftOpenByAnEndedOperationIsNotRun) {
+  {
+    Recorder recorder = Opened();
+    NIMBUS_ASSERT_OK(recorder.BeginStep(Call(1)));
+    NIMBUS_ASSERT_OK(recorder.Cancel());
+  }
+  Recorder recorder = Opened();
+  EXPECT_TRUE(recorder.in_doubt().empty());
+  StepCall call = Call(1);
+  call.idempotent = true;
+  EXPECT_THAT(recorder.BeginStep(call).status(),
+              StatusIs(Code::kFailedPrecondition, HasSubstr("has ended")));
+}
+
 // Values.
 
 TEST_F(RecorderModesTest, ValuesAreRecordedWithWhatFollows) {

@@ -261,6 +261,31 @@ TEST_F(SessionTest, TellsOfEveryPointInOrder) {
   EXPECT_THAT(session.ForEachPoint(stop, stop), StatusIs(Code::kCancelled));
 }
 
+TEST_F(SessionTest, SkipsToTheNextStateThatIsWhole) {
+  Record(60);
+  NIMBUS_ASSERT_OK_AND_ASSIGN(Session session, Session::OpenRewound(*journal_, operation_));
+  EXPECT_TRUE(session.state().document().IsNull());
+  uint32_t before = 0;
+  for (const schema::Uuid& checkpoint : checkpoints_) {
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const CheckpointInfo info, session.FindCheckpoint(checkpoint));
+    // Not over the end of the step before it, when that is too far.
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const auto none, session.SkipToWhole(ended_[info.step - 1] - 1));
+    EXPECT_FALSE(none.has_value());
+    EXPECT_EQ(session.step(), before);
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const auto skip, session.SkipToWhole());
+    ASSERT_TRUE(skip.has_value());
+    EXPECT_EQ(skip->to.sequence, info.sequence);
+    EXPECT_EQ(skip->steps, info.step - before);
+    EXPECT_EQ(session.step(), info.step);
+    EXPECT_EQ(session.state().document(), states_[info.step - 1]);
+    before = info.step;
+  }
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const auto none, session.SkipToWhole());
+  EXPECT_FALSE(none.has_value());
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const std::optional<Moment> next, session.Next());
+  EXPECT_EQ(next.has_value(), before < 60);
+}
+
 // Operations that go on from the state of another.
 class ForkTest : public ReplayTest {
  protected:

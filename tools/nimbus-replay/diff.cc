@@ -78,6 +78,12 @@ void PrintSummary(const Comparison& found) {
   if (!found.shortest) cli::Print("(they differ so much that more steps might be paired)\n");
 }
 
+void PrintShared(const replay::SharedPast& shared) {
+  const std::string to = shared.step == 0 ? "to its start" : fmt::format("to step {}", shared.step);
+  cli::Print("shared {} steps of {}, {} (record {})\n", shared.steps, shared.operation.ToString(),
+             to, shared.sequence);
+}
+
 void PrintParting(const Comparison& found) {
   if (!found.first.has_value()) {
     return cli::Print("{}\n", cli::Paint(cli::Style::kGood, "the same", std::cout));
@@ -124,6 +130,7 @@ absl::StatusOr<int> DiffOperations(const cli::CommandLine& line, const DiffComma
   } else {
     cli::Print("a {} ({} steps)\nb {} ({} steps)\n", a.ToString(), found.steps_a, b.ToString(),
                found.steps_b);
+    if (found.shared.has_value()) PrintShared(*found.shared);
     for (size_t i = 0; i < details.size(); ++i) PrintPair(found.differences[i], details[i]);
     if (!command.stat && details.size() < found.differences.size()) {
       cli::Print("… and {} more differences\n", found.differences.size() - details.size());

@@ -32,18 +32,19 @@ std::string TotalsText(const replay::StepTotals& totals) {
 }
 
 void PrintPlan(const replay::ForkPlan& plan) {
+  const replay::ForkTotals& totals = *plan.totals;
   cli::Print("from operation {}\n", plan.parent.ToString());
   const std::string at = plan.step == 0 ? "its start" : fmt::format("step {}", plan.step);
   cli::Print("  after {} (record {}), a state of {}\n", at, plan.sequence,
              cli::ShowBytes(plan.state_bytes));
   cli::Print("  state   {}\n", schema::ToHex(plan.digest));
-  cli::Print("  reused  {}\n", TotalsText(plan.reused));
-  cli::Print("  live    what comes after; the parent took {}\n", TotalsText(plan.after));
-  if (plan.unended > 0) {
+  cli::Print("  reused  {}\n", TotalsText(totals.reused));
+  cli::Print("  live    what comes after; the parent took {}\n", TotalsText(totals.after));
+  if (totals.unended > 0) {
     cli::Print("  {}\n", cli::Paint(cli::Style::kWarn,
                                     fmt::format("{} steps had begun and not ended by then: "
                                                 "they are not reused",
-                                                plan.unended),
+                                                totals.unended),
                                     std::cout));
   }
 }
@@ -78,7 +79,8 @@ absl::StatusOr<int> Fork(const cli::CommandLine& line, const ForkCommand& comman
     NIMBUS_ASSIGN_OR_RETURN(options.session,
                             cli::SelectEntity(*journal, EntityKind::session, command.session));
   }
-  NIMBUS_ASSIGN_OR_RETURN(const replay::ForkPlan plan, replay::PlanFork(*journal, parent, point));
+  NIMBUS_ASSIGN_OR_RETURN(replay::ForkPlan plan, replay::PlanFork(*journal, parent, point));
+  NIMBUS_RETURN_IF_ERROR(replay::AddTotals(*journal, &plan));
   std::optional<replay::Forked> forked;
   if (!command.dry_run) {
     NIMBUS_ASSIGN_OR_RETURN(forked, replay::ForkOperation(journal.get(), plan, options));

@@ -50,6 +50,10 @@ void PrintWhyNot(const replay::ReplayReport& report) {
     }
   }
   if (report.missing.has_value()) cli::Print("  {}\n", report.missing->ToString());
+  if (report.resumed_at.has_value()) {
+    cli::Print("  went on from record {}; {} steps were not replayed\n", *report.resumed_at,
+               report.steps_skipped);
+  }
 }
 
 void AddVerifyFlags(CLI::App* command, bool* strict, bool* receipt) {

@@ -19,6 +19,8 @@ using ::testing::HasSubstr;
 constexpr char kAgent[] = NIMBUS_CLIENTS "/python/example_agent.py";
 constexpr uint32_t kSteps = 9;
 constexpr int kCalls = 31;  // that the example makes when nobody kills it
+// That one call appends at most: values, an intent or a result, a checkpoint.
+constexpr uint64_t kEventsOfACallMax = 4;
 
 class ClientsTest : public AgentTest {
  protected:
@@ -138,7 +140,7 @@ class KilledClientTest : public ClientsTest, public ::testing::WithParamInterfac
 TEST_P(KilledClientTest, ResumesWithEachStepOnceAndTheSameState) {
   const std::string whole = RecordExample({"python3", kAgent}, Logs("logs"));
   const std::string digest = ReadOperation(whole).digest;
-  int killed = 0;
+  std::vector<uint64_t> left = {0};  // how many events there were after each kill
   for (int call = 1; call <= kCalls; ++call) {
     const std::string id = schema::NewUuid().ToString();
     const std::string logs = Logs(fmt::format("logs-{}", call));
@@ -146,7 +148,7 @@ TEST_P(KilledClientTest, ResumesWithEachStepOnceAndTheSameState) {
                            std::to_string(call), logs},
                           "yes\n");
     ASSERT_EQ(run.exit_code, 128 + SIGKILL) << "call " << call << run.out << run.err;
-    ++killed;
+    left.push_back(CountEvents(id));
     run = Record({"--operation", id, "--", "python3", kAgent, logs}, "yes\n");
     ASSERT_EQ(run.exit_code, 0) << "call " << call << run.out << run.err;
     EXPECT_THAT(Files(logs), ElementsAre("a.log.archived", "b.log", "c.log.archived"));
@@ -155,7 +157,19 @@ TEST_P(KilledClientTest, ResumesWithEachStepOnceAndTheSameState) {
     EXPECT_EQ(operation.steps, kSteps) << "call " << call;
     EXPECT_EQ(operation.digest, digest) << "call " << call;
   }
-  EXPECT_EQ(killed, kCalls);
+  // These were all of its calls, and so all boundaries of its events: between two of
+  // them lies no more than a call appends.
+  const std::string logs = Logs("logs-whole");
+  const Finished run =
+      Record({"--", "python3", NIMBUS_KILLED_AGENT, GetParam(), std::to_string(kCalls + 1), logs},
+             "yes\n");
+  EXPECT_EQ(run.exit_code, 0) << run.out << run.err;
+  left.push_back(CountEvents(whole));
+  std::sort(left.begin(), left.end());
+  EXPECT_EQ(left.back(), CountEvents(whole));
+  for (size_t i = 1; i < left.size(); ++i) {
+    EXPECT_LE(left[i] - left[i - 1], kEventsOfACallMax) << left[i];
+  }
   ExpectVerified();
 }
 

@@ -74,6 +74,19 @@ class AgentTest : public CommandLineTest {
     std::string digest;  // of its last state
   };
 
+  // The events of an operation; 0 when there is none.
+  uint64_t CountEvents(const std::string& id) const {
+    const auto journal =
+        journal::Journal::Open(Path("store"), {.create = false, .read_only = true});
+    EXPECT_THAT(journal, test::IsOk());
+    const absl::StatusOr<schema::Uuid> uuid = schema::ParseUuid(id);
+    EXPECT_THAT(uuid, test::IsOk()) << id;
+    if (!journal.ok() || !uuid.ok()) return 0;
+    const auto entity = (*journal)->FindEntity(schema::fb::EntityKind::operation, *uuid);
+    EXPECT_THAT(entity, test::IsOk());
+    return entity.ok() && entity->has_value() ? (*entity)->version : 0;
+  }
+
   // The operation as the journal has it, replayed.
   Operation ReadOperation(const std::string& id) const {
     Operation operation;

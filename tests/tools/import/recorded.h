@@ -11,6 +11,7 @@
 #include <memory>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "testing/files.h"
@@ -65,6 +66,31 @@ inline std::vector<std::string> RecordedFiles(const std::vector<std::string>& di
       names.push_back(directory + "/" + entry.path().filename().string());
   }
   std::sort(names.begin(), names.end());
+  return names;
+}
+
+// What no recording is: fixtures of a test, which hold events only, and a request to a
+// model.
+inline constexpr std::string_view kNoRecordings[] = {
+    "inspect-ai/leaf_tool_exclusion.json", "inspect-ai/legacy_steps.json",
+    "inspect-ai/parallel_spans.json",
+    "inspect-ai/live_localharness_functionresponse_model_turn.json"};
+
+inline bool IsRecording(const std::string& file) {
+  return std::find(std::begin(kNoRecordings), std::end(kNoRecordings), file) ==
+         std::end(kNoRecordings);
+}
+
+// Every recording of every format.
+inline std::vector<std::string> AllRecordings() {
+  std::vector<std::string> directories;
+  const auto runs = FindShared("data/runs");
+  if (!runs) return {};
+  for (const auto& entry : std::filesystem::directory_iterator(*runs)) {
+    if (entry.is_directory()) directories.push_back(entry.path().filename().string());
+  }
+  std::vector<std::string> names = RecordedFiles(directories);
+  std::erase_if(names, [](const std::string& file) { return !IsRecording(file); });
   return names;
 }
 

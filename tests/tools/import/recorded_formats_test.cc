@@ -36,18 +36,6 @@ constexpr RecordedFormat kFormats[] = {{"inspect-ai", "inspect"},
                                        {"gemini-cli-session", "gemini-cli"},
                                        {"tau-bench", "tau-bench"}};
 
-// What no log is: fixtures of a test, which hold events only, and a request to a
-// model.
-constexpr std::string_view kNoRecordings[] = {
-    "inspect-ai/leaf_tool_exclusion.json", "inspect-ai/legacy_steps.json",
-    "inspect-ai/parallel_spans.json",
-    "inspect-ai/live_localharness_functionresponse_model_turn.json"};
-
-bool IsRecording(const std::string& file) {
-  return std::find(std::begin(kNoRecordings), std::end(kNoRecordings), file) ==
-         std::end(kNoRecordings);
-}
-
 std::vector<std::string> FilesOf(std::string_view directory) {
   std::vector<std::string> files;
   const auto runs = test::FindShared("data/runs");
@@ -64,7 +52,7 @@ std::vector<std::string> RecordedFiles(std::string_view directory = "") {
   for (const RecordedFormat& format : kFormats) {
     if (!directory.empty() && format.directory != directory) continue;
     for (const std::string& file : FilesOf(format.directory)) {
-      if (IsRecording(file)) files.push_back(file);
+      if (test::IsRecording(file)) files.push_back(file);
     }
   }
   return files;
@@ -366,7 +354,7 @@ TEST_P(RecordedFormatTest, DamagedIsReadSoundlyOrRefusedByName) {
 
 TEST(RecordedFormats, RefuseWhatIsNoRecording) {
   NIMBUS_SHARED_OR_SKIP(runs, "data/runs");
-  for (const std::string_view file : kNoRecordings) {
+  for (const std::string_view file : test::kNoRecordings) {
     TestJournal journal;
     EXPECT_THAT(ImportFile(*journal, (runs / file).string(), {}),
                 test::StatusIs(absl::StatusCode::kInvalidArgument,

@@ -1,12 +1,20 @@
 // Every recorded run, replayed: from its start, every checkpoint and every step,
 // forward and back, the states are the same ones.
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <numeric>
+#include <random>
 
+#include "nimbus/journal/range.h"
 #include "nimbus/replay/compare.h"
 #include "nimbus/replay/export.h"
 #include "nimbus/replay/patch.h"
 #include "nimbus/replay/stepper.h"
 #include "nimbus/replay/verify.h"
+#include "replay/digests.h"
+#include "replay/planted.h"
+#include "testing/random.h"
 #include "tools/import/recorded.h"
 
 namespace nimbus::tools::import {
@@ -17,8 +25,10 @@ using schema::Digest;
 using schema::Json;
 using schema::Uuid;
 
-// A replay to the end from every step would take the square of a long run.
-constexpr uint32_t kStepsOn = 4;
+// A replay to the end from every step would take the square of a long run: of one of
+// more steps than these it goes on for a few.
+constexpr size_t kStepsToTheEnd = NIMBUS_LONG_TESTS ? SIZE_MAX : 500;
+constexpr size_t kStepsOn = 4;
 
 class RecordedReplay : public ::testing::TestWithParam<std::string> {
  protected:
@@ -29,16 +39,59 @@ class RecordedReplay : public ::testing::TestWithParam<std::string> {
     operations_ = report.operations;
   }
 
+  // The journal in another store.
+  std::unique_ptr<journal::Journal> Carried() {
+    std::string bytes;
+    const auto write = [&](std::span<const uint8_t> part) {
+      bytes.append(reinterpret_cast<const char*>(part.data()), part.size());
+      return absl::OkStatus();
+    };
+    EXPECT_THAT(journal::ExportRange(*journal_, {}, write), test::IsOk());
+    EXPECT_TRUE(test::WriteFile(elsewhere_ / "range", bytes));
+    const std::string store = (elsewhere_ / "store").string();
+    EXPECT_THAT(journal::ImportRange((elsewhere_ / "range").string(), store, {}), test::IsOk());
+    auto journal = journal::Journal::Open(store, {.create = false, .read_only = true});
+    EXPECT_THAT(journal, test::IsOk());
+    return journal.ok() ? *std::move(journal) : nullptr;
+  }
+
   test::TestJournal journal_;
+  test::TempDir elsewhere_;
   std::vector<Uuid> operations_;
+  test::SeededRandom random_;
 };
 
-INSTANTIATE_TEST_SUITE_P(
-    All, RecordedReplay,
-    ::testing::ValuesIn(test::RecordedNames({"claude-code/", "codex-rollout/", "sregym-trace/",
-                                             "swe-agent-traj/", "mini-swe-agent/"})),
-    test::FileTestName);
+INSTANTIATE_TEST_SUITE_P(All, RecordedReplay, ::testing::ValuesIn(test::AllRecordings()),
+                         test::FileTestName);
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(RecordedReplay);
+
+// tests/golden/replay-digests.tsv says how it is made.
+std::string RowOnRecord(const std::string& file) {
+  std::istringstream lines(
+      test::ReadFile(std::filesystem::path(NIMBUS_GOLDEN_DIR) / "replay-digests.tsv").value_or(""));
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with(file + "\t")) return line;
+  }
+  return "";
+}
+
+TEST_P(RecordedReplay, HasTheDigestsOnRecordHereAndInAnotherStore) {
+  const std::unique_ptr<journal::Journal> other = Carried();
+  ASSERT_NE(other, nullptr);
+  replay::DigestRow row;
+  for (const Uuid& operation : operations_) {
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const auto points, replay::ReadDigests(*journal_, operation));
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const auto carried, replay::ReadDigests(*other, operation));
+    EXPECT_EQ(carried, points);
+    row.Add(points);
+  }
+  const std::string line = fmt::format("{}\t{}\t{}", GetParam(), operations_.size(), row.Text());
+  if (std::getenv("NIMBUS_PRINT_DIGESTS") != nullptr) {
+    std::printf("%s\n", line.c_str());
+    return;
+  }
+  EXPECT_EQ(line, RowOnRecord(GetParam()));
+}
 
 TEST_P(RecordedReplay, GivesTheSameStatesForwardAndBack) {
   for (const Uuid& operation : operations_) {
@@ -62,9 +115,16 @@ TEST_P(RecordedReplay, GivesTheSameStatesForwardAndBack) {
       ASSERT_THAT(stepper.Previous(), test::IsOkAndHolds(true));
     }
     EXPECT_EQ(stepper.state().Digest(), digests[0]);
-    for (size_t i = 0; i < order.size(); i += 1 + i / 3) {
+    // To every one of them, in any order, and back by one.
+    std::vector<size_t> places(order.size());
+    std::iota(places.begin(), places.end(), size_t{0});
+    std::shuffle(places.begin(), places.end(), std::mt19937_64(random_.seed()));
+    for (const size_t i : places) {
       NIMBUS_ASSERT_OK(stepper.GoTo({.kind = Point::Kind::kStep, .step = order[i]}));
-      EXPECT_EQ(stepper.state().Digest(), digests[i]);
+      ASSERT_EQ(stepper.state().Digest(), digests[i]) << order[i];
+      if (i == 0 || i % 8 != 0) continue;
+      ASSERT_THAT(stepper.Previous(), test::IsOkAndHolds(true));
+      ASSERT_EQ(stepper.state().Digest(), digests[i - 1]) << "back from " << order[i];
     }
   }
 }
@@ -95,7 +155,8 @@ TEST_P(RecordedReplay, HoldsFromTheStartEveryCheckpointAndEveryStep) {
       EXPECT_EQ(report.digest, whole.digest);
     }
     for (size_t i = 0; i < ended.size(); ++i) {
-      const uint32_t to = ended[std::min(i + kStepsOn, ended.size() - 1)];
+      const size_t on = ended.size() <= kStepsToTheEnd ? ended.size() : kStepsOn;
+      const uint32_t to = ended[std::min(i + on, ended.size() - 1)];
       const absl::StatusOr<replay::ReplayReport> report =
           replay::ReplayOperation(*journal_, operation, {.from_step = ended[i], .to_step = to});
       // Overlapping steps may end in another order than they are numbered.
@@ -104,6 +165,23 @@ TEST_P(RecordedReplay, HoldsFromTheStartEveryCheckpointAndEveryStep) {
       EXPECT_TRUE(report->holds()) << ended[i] << report->ToJson().Dump();
     }
   }
+}
+
+// A fault of each kind at a random place of a random operation.
+TEST_P(RecordedReplay, FindsWhatIsPlantedAtExactlyThatStep) {
+  if (operations_.empty()) return;
+  const Uuid operation = operations_[random_.Below(operations_.size())];
+  replay::Planter planter(*journal_, operation, &random_);
+  NIMBUS_ASSERT_OK_AND_ASSIGN(auto patch, planter.Patch());
+  if (patch.has_value()) ExpectFoundByReplay(&*journal_, *std::move(patch));
+  NIMBUS_ASSERT_OK_AND_ASSIGN(auto swap, planter.Swap());
+  if (swap.has_value()) ExpectFoundByReplay(&*journal_, *std::move(swap));
+  for (const bool with_digest : {false, true}) {
+    NIMBUS_ASSERT_OK_AND_ASSIGN(auto checkpoint, planter.Checkpoint(with_digest));
+    if (checkpoint.has_value()) ExpectFoundByReplay(&*journal_, *std::move(checkpoint));
+  }
+  NIMBUS_ASSERT_OK_AND_ASSIGN(auto output, planter.Output());
+  if (output.has_value()) ExpectFoundByComparison(&*journal_, operation, *std::move(output));
 }
 
 TEST_P(RecordedReplay, ExportsWhatReplaysElsewhere) {

@@ -202,6 +202,46 @@ TEST_F(ReplayProgramTest, AnArchiveThatIsAwayIsNotEnoughEvidence) {
   }
 }
 
+// The bodies of a fork are there, those of the parent that it began with are not.
+TEST_F(ReplayProgramTest, GoesOnBehindWhatIsNotThere) {
+  const std::string parent = RecordCount(3);
+  ASSERT_EQ(Nimbus({"journal", "prune", "--before", "1000000", "--yes"}).exit_code, 0);
+  const std::string fork(
+      Document(Replay({"fork", parent, "--at", "end", "--json"})).StringOr("operation"));
+  Write([&](journal::Journal* journal) {
+    auto opened = replay::Recorder::Open(
+        journal, {.id = *schema::ParseUuid(fork), .type = "count", .input = R"({"to":"end"})"});
+    ASSERT_THAT(opened, test::IsOk());
+    const auto count = [&](int number) {
+      return opened->Step({.tool_name = "counter", .input = fmt::format(R"({{"n":{}}})", number)},
+                          [&]() -> absl::StatusOr<replay::StepResult> {
+                            Json state = opened->state();
+                            state.Set("n", Json::Int(number));
+                            return replay::StepResult{.state = std::move(state)};
+                          });
+    };
+    for (int number = 1; number <= 6; ++number) {
+      ASSERT_THAT(count(number), test::IsOk());
+      if (number != 2 && number != 5) continue;
+      ASSERT_THAT(opened->Checkpoint(number == 2 ? "second" : "more"), test::IsOk());
+    }
+  });
+  EXPECT_EQ(Replay({"run", fork}).exit_code, 0);
+  ASSERT_EQ(Shell("mv store/archives away").exit_code, 0);
+  const Finished run = Replay({"run", fork});
+  EXPECT_EQ(run.exit_code, 2) << run.err;
+  EXPECT_THAT(run.out,
+              AllOf(HasSubstr("incomplete operation " + fork), HasSubstr("which is not there"),
+                    HasSubstr("step 2 (record"), HasSubstr("went on from record"),
+                    HasSubstr("2 steps were not replayed")));
+  const Json json = Parsed(Replay({"run", fork, "--json"}));
+  EXPECT_EQ(json.Find("steps_skipped")->AsInt(), 2);
+  EXPECT_EQ(json.Find("steps")->AsInt(), 1);
+  // The checkpoint that the parent's last state would be folded from.
+  EXPECT_EQ(json.Find("missing")->Find("step")->AsInt(), 2);
+  EXPECT_EQ(json.Find("missing")->StringOr("operation"), parent);
+}
+
 // LMDB trusts its pages and may fault on damaged ones: what dies is this program's child.
 TEST_F(ReplayProgramTest, DamageIsNeverReplayedAsIfItWereWhatWasRecorded) {
   const std::string id = RecordCount(40);
@@ -474,6 +514,19 @@ TEST_F(ReplayProgramTest, ForksFromAPointAndTellsOfBoth) {
                 ->Find("forked_from")
                 ->StringOr("operation"),
             id);
+  // Their past is shared, not two equal ones.
+  const Finished diff = Replay({"diff", id, forked});
+  EXPECT_EQ(diff.exit_code, 1) << diff.err;
+  EXPECT_THAT(diff.out, AllOf(HasSubstr("shared 3 steps of " + id + ", to step 3 (record "),
+                              HasSubstr("0 the same"), HasSubstr("2 only in a"),
+                              HasSubstr("they part at step 4 of a, - of b"),
+                              Not(HasSubstr("begin with different states"))));
+  const Json parted = Parsed(Replay({"diff", forked, id, "--json"}));
+  EXPECT_EQ(parted.Find("shared")->StringOr("operation"), id);
+  EXPECT_EQ(parted.Find("shared")->Find("step")->AsInt(), 3);
+  EXPECT_EQ(parted.Find("shared")->Find("steps")->AsInt(), 3);
+  EXPECT_EQ(parted.Find("first")->Find("b")->AsInt(), 4);
+  EXPECT_EQ(parted.Find("only_b")->AsInt(), 2);
   // A fork of the fork, at its start.
   const Json again = Document(Replay({"fork", forked, "--at", "start", "--json"}));
   EXPECT_EQ(Replay({"state", std::string(again.StringOr("operation"))}).out,

@@ -8,8 +8,9 @@
 //   if (report.outcome == BisectReport::Outcome::kFound) … report.first_bad …
 //
 // It supposes that what is bad once stays bad. The state at both ends is judged first,
-// and then that of some log2 of the steps between. Steps are taken in the order in
-// which they ended. Memory: that of a Session, and four bytes a step.
+// and then that of some log2 of the steps between: each costs a seek (session.h), and
+// nothing else is read of the operation, however long it is. Steps are taken in the
+// order in which they ended. Memory: that of a Session, and what could not be judged.
 #pragma once
 
 #include <cstdint>

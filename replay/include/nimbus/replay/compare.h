@@ -8,7 +8,12 @@
 // tool are the same. Of steps that stand for each other, results (status, canonical
 // output, error) and changes to the state (canonical patch) are compared.
 //
-// Reads every step of both once. Memory: two Sessions, and about a hundred bytes a step.
+// Of a fork and its parent, and of two forks from one place, the past is one and the
+// same, not two equal ones: it is told as shared, and what comes after it is aligned.
+// Forks of forks, and forks from different places, are compared as any two operations.
+//
+// Reads every step of both once, but the shared ones. Memory: two Sessions, and about a
+// hundred bytes a step.
 #pragma once
 
 #include <cstdint>
@@ -37,12 +42,21 @@ struct StepPair {
 // "same", "state", "result", "input", "only_a", "only_b".
 std::string_view KindText(StepPair::Kind kind);
 
+// The past that two operations have in common: that of one of them, or of a third.
+struct SharedPast {
+  schema::Uuid operation;
+  uint32_t step = 0;      // of that operation, the last one to end in it; 0: its start is all
+  uint64_t sequence = 0;  // of the record after which they part
+  uint64_t steps = 0;     // that ended by then
+};
+
 struct Comparison {
   schema::Uuid a, b;
-  uint32_t steps_a = 0, steps_b = 0;
+  uint32_t steps_a = 0, steps_b = 0;  // of their own, shared ones among them
+  std::optional<SharedPast> shared;   // what follows tells of what comes after it
   uint64_t pairs_same = 0, pairs_state = 0, pairs_result = 0, pairs_input = 0;
   uint64_t only_a = 0, only_b = 0;
-  bool start_differs = false;         // the states they begin with
+  bool start_differs = false;         // the states they begin with, or go on from
   bool shortest = true;               // else more steps might have been paired (edits_max)
   std::vector<StepPair> differences;  // pairs that are not the same, in order
   // Where they part: the first of `differences`; a = b = 0 when the starts differ.

@@ -62,7 +62,9 @@
 // another thread ends a step, and a Recorder that is moved or destroyed must be at
 // rest. One Recorder per operation at a time: a second one makes the first one's next
 // append Aborted. The journal must outlive it. Memory: the state (twice while a result
-// is applied), the steps that are open, the values not yet journaled.
+// is applied), the steps that are open, the values not yet journaled. Opening a recording
+// that goes on, a fork, or one at a checkpoint reads the records (not the bodies) up to
+// there once, to know which steps are open; opening any other costs its start.
 #pragma once
 
 #include <cstdint>
@@ -278,7 +280,8 @@ class Recorder {
   absl::StatusOr<uint32_t> BeginAttempt(uint32_t number);
 
   // The steps in doubt: those that an earlier run left without a result, known from Open
-  // on, and those whose Step returned an error. By number.
+  // on, and those whose Step returned an error. By number. None once the operation has
+  // ended: nothing settles them any more.
   std::vector<OpenStep> in_doubt() const;
   // Journals what became of a step in doubt, found out by other means. If BeginStep has
   // not returned it yet, it will return this as recorded. NotFound: not in doubt. Else as

@@ -74,6 +74,15 @@ struct StepRecord {
   std::optional<schema::fb::OutcomeT> outcome;
 };
 
+// What a fork goes on from: the state of its parent after a checkpoint or a step, 0
+// being the start, as that was at this record.
+struct ForkOrigin {
+  schema::Uuid parent;
+  std::optional<schema::Uuid> checkpoint;
+  uint32_t step = 0;
+  uint64_t sequence = 0;  // of OperationForked
+};
+
 // A recorded event that tells something about the state.
 struct Moment {
   enum class Kind { kStart, kStep, kCheckpoint };
@@ -92,6 +101,10 @@ class Session {
   static absl::StatusOr<Session> Open(const journal::Journal& journal,
                                       const schema::Uuid& operation,
                                       const SessionOptions& options = {});
+  // The same, rewound: reads no state, so it needs none that can be read.
+  static absl::StatusOr<Session> OpenRewound(const journal::Journal& journal,
+                                             const schema::Uuid& operation,
+                                             const SessionOptions& options = {});
 
   const schema::Uuid& operation() const { return operation_; }
   // The operation as it was at Open.
@@ -136,6 +149,16 @@ class Session {
   // Errors and costs as SeekToStep.
   absl::StatusOr<std::optional<Moment>> Previous();
 
+  // Goes past the event that Next would go to, and the ones after it, to the next that
+  // tells the whole state and can be read, and takes the state from there: how to go on
+  // behind a body that is in an archive that is not in its place. Passes no step that
+  // ended after the record `until`. nullopt, and nothing changes: there is no such event.
+  struct Skip {
+    Moment to;
+    uint64_t steps = 0;  // that ended on the way, and were not folded
+  };
+  absl::StatusOr<std::optional<Skip>> SkipToWhole(uint64_t until = UINT64_MAX);
+
   // The event that Next goes to; nullopt at the end.
   struct Ahead {
     Moment::Kind kind = Moment::Kind::kStart;
@@ -160,17 +183,10 @@ class Session {
   absl::StatusOr<std::string> ReadCheckpointName(const CheckpointInfo& checkpoint);
 
  private:
-  // What an operation goes on from: a place in another one, as of a record.
-  struct Fork {
-    schema::Uuid parent;
-    std::optional<schema::Uuid> checkpoint;
-    uint32_t step = 0;
-    uint64_t sequence = 0;  // of OperationForked
-  };
   // One operation on the way to that state: the versions of the last event up to the
   // place that tells the whole state, and of the place.
   struct Hop {
-    Fork origin;
+    ForkOrigin origin;
     uint64_t whole = 0, to = 0;
   };
   struct Added {
@@ -202,16 +218,17 @@ class Session {
   absl::StatusOr<uint64_t> FindMomentUpTo(uint64_t version);
   absl::Status SeekTo(uint64_t version);
   absl::Status Restore(uint64_t version);
+  absl::Status TakeState(uint64_t version, Moment* moment);
   absl::Status FoldUpTo(uint64_t version);
   absl::Status FoldRecord(const journal::RecordView& view, Moment::Kind kind);
   absl::Status SettleStep();
 
-  absl::StatusOr<std::optional<Fork>> FindFork();
-  absl::StatusOr<std::optional<Fork>> ForkAt(uint64_t version);
-  absl::StatusOr<uint64_t> VersionAt(const Fork& origin);
-  absl::StatusOr<std::vector<Hop>> FindHops(const Fork& from) const;
-  static absl::Status OfParent(const Fork& origin, const absl::Status& status);
-  absl::Status Inherit(const Fork& origin, Moment* moment) const;
+  absl::StatusOr<std::optional<ForkOrigin>> FindFork();
+  absl::StatusOr<std::optional<ForkOrigin>> ForkAt(uint64_t version);
+  absl::StatusOr<uint64_t> VersionAt(const ForkOrigin& origin);
+  absl::StatusOr<std::vector<Hop>> FindHops(const ForkOrigin& from) const;
+  static absl::Status OfParent(const ForkOrigin& origin, const absl::Status& status);
+  absl::Status Inherit(const ForkOrigin& origin, Moment* moment) const;
 
   const journal::Journal* journal_;
   schema::Uuid operation_;

@@ -5,9 +5,8 @@
 //   NIMBUS_ASSIGN_OR_RETURN(bool moved, stepper.Next());
 //   stepper.state().document();
 //
-// Steps are taken in the order in which they ended. Searching takes four bytes a step;
-// else memory is that of a Session. One thread at a time; the journal
-// must outlive it.
+// Steps are taken in the order in which they ended. Memory is that of a Session, twice
+// once it has searched. One thread at a time; the journal must outlive it.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +14,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "nimbus/journal/journal.h"
@@ -61,12 +59,14 @@ class Stepper {
   absl::StatusOr<std::optional<std::string>> Search(std::string_view text);
 
  private:
-  Stepper(const journal::Journal& journal, Session session)
-      : journal_(&journal), session_(std::move(session)) {}
+  Stepper(const journal::Journal& journal, Session session, const SessionOptions& options)
+      : journal_(&journal), session_(std::move(session)), options_(options) {}
+
+  absl::StatusOr<std::optional<std::string>> SearchStep(uint32_t number, std::string_view text);
 
   const journal::Journal* journal_;
   Session session_;
-  std::vector<uint32_t> order_;  // in which steps ended, once it was asked for
+  SessionOptions options_;
 };
 
 }  // namespace nimbus::replay

@@ -70,7 +70,7 @@ struct Divergence {
 // The first thing that is not there, without which nothing is proven.
 struct Missing {
   enum class What {
-    kBody,       // it is in an archive that is not in its place; the replay ends here
+    kBody,       // it is in an archive that is not in its place
     kDigest,     // the state there has none (strict)
     kStep,       // the step has not ended (strict)
     kOperation,  // the operation has not ended (strict)
@@ -95,6 +95,11 @@ struct ReplayReport {
   uint64_t digests_compared = 0;                   // of the start, steps and checkpoints
   uint64_t checkpoints_compared = 0;               // whole states
   uint64_t first_sequence = 0, last_sequence = 0;  // of the events replayed
+  // Behind a body that is missing replay goes on from the next state that is recorded
+  // whole and can be read, which is trusted but for its own digest: the first of them,
+  // and how many steps, in all, were not replayed.
+  std::optional<uint64_t> resumed_at;
+  uint64_t steps_skipped = 0;
   // Of the state in the end; unset after a divergence, or where a body is missing.
   std::optional<schema::Digest> digest;
   std::optional<Divergence> divergence;
@@ -108,9 +113,9 @@ struct ReplayReport {
 
 // An error is a failure to replay, not a divergence: NotFound (no such operation,
 // checkpoint or step), InvalidArgument (the range is empty or contradictory),
-// FailedPrecondition (a step that the range names has not ended), DataLoss (the
-// journal is damaged where the range begins, or the operation can't be found in it),
-// Cancelled.
+// FailedPrecondition (a step that the range names has not ended), DataLoss (the journal
+// is damaged on the way to the checkpoint or step to begin from, or the operation can't
+// be found in it), Cancelled.
 absl::StatusOr<ReplayReport> ReplayOperation(const journal::Journal& journal,
                                              const schema::Uuid& operation,
                                              const ReplayRange& range,
