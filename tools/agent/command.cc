@@ -4,18 +4,12 @@
 
 #include <iostream>
 
-#include "tools/cli/passed_on.h"
 #include "tools/cli/terminal.h"
 
 namespace nimbus::tools::agent {
 
 void AddProgram(CLI::App* command, std::vector<std::string>* argv) {
   command->add_option("COMMAND", *argv, "The program and its arguments, after --")->required();
-}
-
-std::vector<std::string> ProgramToRun(const std::vector<std::string>& parsed) {
-  std::vector<std::string> given = cli::PassedOn();
-  return given.empty() ? parsed : given;
 }
 
 void WarnOfRefusals(const Refusals& refusals) {

@@ -11,8 +11,6 @@ namespace nimbus::tools::agent {
 
 // COMMAND… after "--": the program to run and its arguments.
 void AddProgram(CLI::App* command, std::vector<std::string>* argv);
-// The words of COMMAND as they were given.
-std::vector<std::string> ProgramToRun(const std::vector<std::string>& parsed);
 
 // Says on standard error what the program sent that was no call, if anything.
 void WarnOfRefusals(const Refusals& refusals);

@@ -126,8 +126,8 @@ absl::StatusOr<int> Execute(const cli::CommandLine& line, const ExecOptions& opt
         cli::SelectEntity(*journal, EntityKind::checkpoint, options.from_checkpoint));
   }
   agent::Server server(journal.get(), std::move(server_options));
-  const std::vector<std::string> argv = agent::ProgramToRun(options.argv);
-  NIMBUS_ASSIGN_OR_RETURN(const agent::AgentEnd end, agent::RunAgent(argv, signals, &server));
+  NIMBUS_ASSIGN_OR_RETURN(const agent::AgentEnd end,
+                          agent::RunAgent(options.argv, signals, &server));
   NIMBUS_ASSIGN_OR_RETURN(const Verdict verdict, MakeVerdict(*journal, operation, server, end));
   agent::WarnOfRefusals(server.refusals());
   if (line.json) {

@@ -137,14 +137,14 @@ absl::StatusOr<int> Record(const cli::CommandLine& line, const RecordOptions& op
   NIMBUS_ASSIGN_OR_RETURN(agent::ServerOptions server_options,
                           MakeServerOptions(*journal, options));
   agent::Server server(journal.get(), std::move(server_options));
-  const std::vector<std::string> argv = agent::ProgramToRun(options.argv);
-  NIMBUS_ASSIGN_OR_RETURN(const agent::AgentEnd end, agent::RunAgent(argv, signals, &server));
+  NIMBUS_ASSIGN_OR_RETURN(const agent::AgentEnd end,
+                          agent::RunAgent(options.argv, signals, &server));
   NIMBUS_ASSIGN_OR_RETURN(const Recorded recorded, ReadRecorded(*journal, server));
   agent::WarnOfRefusals(server.refusals());
   if (line.json) {
     cli::PrintJson(ReportJson(recorded, server, end));
   } else {
-    PrintReport(recorded, server, end, argv);
+    PrintReport(recorded, server, end, options.argv);
   }
   return ExitCode(recorded, server, end);
 }
