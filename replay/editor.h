@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "nimbus/schema/json.h"
@@ -23,7 +24,16 @@ size_t Depth(const schema::Json& value);
 // Keeps the inverse of each change until it is destroyed.
 class Editor {
  public:
-  explicit Editor(schema::Json* root) : root_(*root) {}
+  struct Inverse {
+    enum class Kind { kInsert, kRemove, kReplace } kind;
+    Place place;
+    std::string key;
+    schema::Json value;
+  };
+
+  // `inverses`: of changes that were made before, and may be undone.
+  explicit Editor(schema::Json* root, std::vector<Inverse> inverses = {})
+      : root_(*root), inverses_(std::move(inverses)) {}
 
   schema::Json& At(std::span<const size_t> place);
 
@@ -38,14 +48,11 @@ class Editor {
   // Undoes every change, in reverse order.
   void RollBack();
 
+  // So that they can be undone later.
+  std::vector<Inverse> TakeInverses() { return std::exchange(inverses_, {}); }
+
  private:
-  enum class Kind { kInsert, kRemove, kReplace };
-  struct Inverse {
-    Kind kind;
-    Place place;
-    std::string key;
-    schema::Json value;
-  };
+  using Kind = Inverse::Kind;
 
   schema::Json& Container(const Place& place);
   // The bytes that the element at `place` takes in its container.

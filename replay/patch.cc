@@ -198,7 +198,21 @@ absl::Status Locate(const absl::Status& status, size_t index, const Json& item) 
 
 }  // namespace
 
-absl::StatusOr<std::ptrdiff_t> ApplyPatch(Json patch, Json* document, const PatchLimits& limits) {
+struct Undo::Impl {
+  std::vector<Editor::Inverse> inverses;
+};
+
+Undo::Undo() = default;
+Undo::~Undo() = default;
+Undo::Undo(Undo&&) noexcept = default;
+Undo& Undo::operator=(Undo&&) noexcept = default;
+
+void Undo::Apply(Json* document) const {
+  if (impl_ != nullptr) Editor(document, impl_->inverses).RollBack();
+}
+
+absl::StatusOr<std::ptrdiff_t> ApplyPatch(Json patch, Json* document, const PatchLimits& limits,
+                                          Undo* undo) {
   if (!patch.IsArray()) return Error(kInvalid, "a patch must be an array of operations");
   Application application(document, limits);
   for (size_t i = 0; i < patch.array().size(); ++i) {
@@ -210,7 +224,11 @@ absl::StatusOr<std::ptrdiff_t> ApplyPatch(Json patch, Json* document, const Patc
       return Locate(status, i, item);
     }
   }
-  return application.editor().growth();
+  const std::ptrdiff_t growth = application.editor().growth();
+  if (undo != nullptr) {
+    undo->impl_ = std::make_unique<Undo::Impl>(Undo::Impl{application.editor().TakeInverses()});
+  }
+  return growth;
 }
 
 Json AppendPatch(std::string_view array_path, std::vector<Json> items) {

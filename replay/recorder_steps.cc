@@ -226,7 +226,7 @@ absl::Status Recorder::Impl::RedactResult(StepResult* result) const {
   }
   redactor_.Text(&result->error);
   if (result->state.has_value()) redactor_.Value(&*result->state);
-  if (result->patch.has_value()) redactor_.Value(&*result->patch);
+  if (result->patch.has_value()) redactor_.Patch(&*result->patch);
   return schema::Annotate(redactor_.JsonText(&result->output), "output");
 }
 

@@ -15,12 +15,17 @@ class Redactor {
   explicit Redactor(Function function) : function_(std::move(function)) {}
 
   void Text(std::string* text) const;
-  // Every string value and member name. Members whose names become equal become one.
+  // Every string, number and member name. A number that changes becomes a string; members
+  // whose names become equal become one.
   void Value(schema::Json* value) const;
+  // Of a JSON Patch also the names that its paths go by.
+  void Patch(schema::Json* patch) const;
   // The same, of a JSON text, which may be empty. InvalidArgument when it is no JSON.
   absl::Status JsonText(std::string* text) const;
 
  private:
+  void RedactPath(schema::Json* path) const;
+
   Function function_;
 };
 

@@ -6,9 +6,11 @@
 #include <random>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "replay/random_json.h"
 #include "testing/files.h"
+#include "testing/random.h"
 #include "testing/status_matchers.h"
 
 namespace nimbus::replay {
@@ -29,11 +31,15 @@ Json Parsed(std::string_view text) {
 std::string Applied(std::string_view document, std::string_view patch) {
   Json value = Parsed(document);
   const std::string before = value.Dump();
-  const absl::StatusOr<std::ptrdiff_t> growth = ApplyPatch(Parsed(patch), &value);
+  Undo undo;
+  const absl::StatusOr<std::ptrdiff_t> growth = ApplyPatch(Parsed(patch), &value, {}, &undo);
   EXPECT_THAT(growth, IsOk()) << patch;
   if (!growth.ok()) return "";
-  EXPECT_EQ(value.Dump().size(), before.size() + static_cast<size_t>(*growth));
-  return value.Dump();
+  const std::string after = value.Dump();
+  EXPECT_EQ(after.size(), before.size() + static_cast<size_t>(*growth));
+  undo.Apply(&value);
+  EXPECT_EQ(value.Dump(), before) << "the very document";
+  return after;
 }
 
 // The patch is refused, and the document left as it was.
@@ -134,6 +140,26 @@ TEST(Patch, AFailureUndoesWhatCameBefore) {
     Json document = before;
     EXPECT_THAT(ApplyPatch(patch, &document), StatusIs(absl::StatusCode::kFailedPrecondition));
     ASSERT_EQ(document.Dump(), before.Dump()) << patch.Dump() << ", seed " << kSeed;
+  }
+}
+
+TEST(Patch, IsTakenBackTheLastFirst) {
+  std::mt19937 random(static_cast<uint32_t>(test::MakeSeed()));
+  for (int round = 0; round < 200; ++round) {
+    Json document = RandomJson(random, 4);
+    std::vector<std::string> before;
+    std::vector<Undo> undos;
+    for (int i = 0; i < 5; ++i) {
+      before.push_back(document.Dump());
+      undos.emplace_back();
+      const Json patch = Diff(document, RandomJson(random, 4));
+      ASSERT_THAT(ApplyPatch(patch, &document, {}, &undos.back()), IsOk());
+    }
+    for (; !undos.empty(); undos.pop_back(), before.pop_back()) {
+      undos.back().Apply(&document);
+      ASSERT_EQ(document.Dump(), before.back());
+    }
+    Undo().Apply(&document);  // of nothing
   }
 }
 

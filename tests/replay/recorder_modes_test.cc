@@ -464,6 +464,36 @@ TEST_F(RecorderModesTest, WhatIsRedactedIsNeitherJournaledNorReturned) {
   EXPECT_TRUE(Replayed().holds());
 }
 
+TEST_F(RecorderModesTest, NumbersAndPathsOfPatchesAreRedacted) {
+  RecorderOptions options;
+  options.redact = [](std::string* text) {
+    for (const std::string secret : {"49112233", "a/b~c"}) {
+      const size_t at = text->find(secret);
+      if (at != std::string::npos) text->replace(at, secret.size(), "[secret]");
+    }
+  };
+  NewRecording recording = Recording();
+  recording.state = *Json::Parse(R"({"a/b~c":{"n":49112233}})");
+  NIMBUS_ASSERT_OK_AND_ASSIGN(Recorder recorder,
+                              Recorder::Open(journal_.get(), recording, options));
+  EXPECT_EQ(recorder.state().Dump(), R"({"[secret]":{"n":"[secret]"}})");
+  NIMBUS_ASSERT_OK(recorder.Step(Call(1), [&]() -> absl::StatusOr<StepResult> {
+    StepResult result;
+    result.patch = *Json::Parse(R"([{"op":"replace","path":"/a~1b~0c/n","value":491122330},
+                                    {"op":"move","from":"/a~1b~0c/n","path":"/a~1b~0c/m"}])");
+    return result;
+  }));
+  EXPECT_EQ(recorder.state().Dump(), R"({"[secret]":{"m":"[secret]0"}})");
+  NIMBUS_ASSERT_OK(recorder.Step(Call(2), [&]() -> absl::StatusOr<StepResult> {
+    StepResult result;  // two names become one: the last one counts, where the first was
+    result.state = *Json::Parse(R"({"x a/b~c":1,"y":2,"x [secret]":3})");
+    return result;
+  }));
+  EXPECT_EQ(recorder.state().Dump(), R"({"x [secret]":3,"y":2})");
+  NIMBUS_ASSERT_OK(recorder.Complete());
+  EXPECT_TRUE(Replayed().holds());
+}
+
 // Long recordings: more records than are remembered one by one.
 TEST_F(RecorderModesTest, ResumesALongRecording) {
   constexpr int kSteps = 5000;

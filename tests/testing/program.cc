@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,6 +10,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <string_view>
+
+#include "testing/spawn.h"
 
 namespace nimbus::test {
 namespace {
@@ -41,25 +42,31 @@ std::vector<char*> Pointers(std::vector<std::string>& strings) {
   return pointers;
 }
 
-int Spawn(const ProgramOptions& options, const TempDir& files, pid_t* pid) {
-  std::vector<std::string> argv = options.argv;
-  std::vector<std::string> environment = MakeEnvironment(options.environment);
+int SpawnOnFiles(const ProgramOptions& options, const TempDir& files, pid_t* pid) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   const std::string in = files / "in", out = files / "out", err = files / "err";
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, in.c_str(), O_RDONLY, 0);
   posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, out.c_str(), O_WRONLY | O_APPEND, 0);
   posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, err.c_str(), O_WRONLY | O_APPEND, 0);
-  if (!options.directory.empty()) {
-    posix_spawn_file_actions_addchdir_np(&actions, options.directory.c_str());
-  }
-  const int error = posix_spawnp(pid, argv[0].c_str(), &actions, nullptr, Pointers(argv).data(),
-                                 Pointers(environment).data());
+  const int error = Spawn(options, &actions, nullptr, pid);
   posix_spawn_file_actions_destroy(&actions);
   return error;
 }
 
-// False when the process still runs after `timeout_ms`.
+}  // namespace
+
+int Spawn(const ProgramOptions& options, posix_spawn_file_actions_t* actions,
+          const posix_spawnattr_t* attributes, pid_t* pid) {
+  std::vector<std::string> argv = options.argv;
+  std::vector<std::string> environment = MakeEnvironment(options.environment);
+  if (!options.directory.empty()) {
+    posix_spawn_file_actions_addchdir_np(actions, options.directory.c_str());
+  }
+  return posix_spawnp(pid, argv[0].c_str(), actions, attributes, Pointers(argv).data(),
+                      Pointers(environment).data());
+}
+
 bool WaitForEnd(pid_t pid, int timeout_ms) {
   const int fd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
   if (fd < 0) return true;  // no pidfd: waitpid waits without a limit, CTest has one
@@ -72,8 +79,6 @@ bool WaitForEnd(pid_t pid, int timeout_ms) {
   return ready > 0;
 }
 
-}  // namespace
-
 absl::StatusOr<std::unique_ptr<Program>> Program::Start(const ProgramOptions& options) {
   if (options.argv.empty()) return absl::InvalidArgumentError("no program to run");
   std::unique_ptr<Program> program(new Program);
@@ -82,7 +87,7 @@ absl::StatusOr<std::unique_ptr<Program>> Program::Start(const ProgramOptions& op
       !WriteFile(files / "err", "")) {
     return absl::ResourceExhaustedError("cannot write files in " + files.string());
   }
-  if (const int error = Spawn(options, files, &program->pid_); error != 0) {
+  if (const int error = SpawnOnFiles(options, files, &program->pid_); error != 0) {
     return absl::ErrnoToStatus(error, "cannot run " + options.argv[0]);
   }
   program->timeout_ms_ = options.timeout_ms;

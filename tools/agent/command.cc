@@ -4,7 +4,6 @@
 
 #include <iostream>
 
-#include "tools/cli/passed_on.h"
 #include "tools/cli/terminal.h"
 
 namespace nimbus::tools::agent {
@@ -13,9 +12,15 @@ void AddProgram(CLI::App* command, std::vector<std::string>* argv) {
   command->add_option("COMMAND", *argv, "The program and its arguments, after --")->required();
 }
 
-std::vector<std::string> ProgramToRun(const std::vector<std::string>& parsed) {
-  std::vector<std::string> given = cli::PassedOn();
-  return given.empty() ? parsed : given;
+void AddRedactionOptions(CLI::App* command, SecretSources* sources) {
+  command
+      ->add_option("--redact-env", sources->variables,
+                   "Variable of the environment whose value is a secret: it is never journaled")
+      ->type_name("NAME")
+      ->allow_extra_args(false);
+  command->add_option("--redact-from", sources->files, "File of such secrets, one a line")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
 }
 
 void WarnOfRefusals(const Refusals& refusals) {

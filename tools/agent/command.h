@@ -5,14 +5,16 @@
 #include <string>
 #include <vector>
 
+#include "tools/agent/secrets.h"
 #include "tools/agent/server.h"
 
 namespace nimbus::tools::agent {
 
 // COMMAND… after "--": the program to run and its arguments.
 void AddProgram(CLI::App* command, std::vector<std::string>* argv);
-// The words of COMMAND as they were given.
-std::vector<std::string> ProgramToRun(const std::vector<std::string>& parsed);
+
+// --redact-env and --redact-from.
+void AddRedactionOptions(CLI::App* command, SecretSources* sources);
 
 // Says on standard error what the program sent that was no call, if anything.
 void WarnOfRefusals(const Refusals& refusals);

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <spawn.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 
@@ -13,8 +12,9 @@
 #include <utility>
 
 #include "nimbus/schema/status.h"
-#include "tools/agent/file_descriptor.h"
 #include "tools/agent/line_reader.h"
+#include "tools/cli/spawn.h"
+#include "tools/file_descriptor.h"
 
 namespace nimbus::tools::agent {
 namespace {
@@ -42,56 +42,16 @@ absl::Status MakeNonblocking(const FileDescriptor& end) {
   return absl::OkStatus();
 }
 
-// This program's environment, with the protocol's variables.
-std::vector<std::string> AgentEnvironment(int read, int write) {
-  const auto ours = std::to_array<std::pair<std::string_view, int>>(
-      {{kReadVariable, read}, {kWriteVariable, write}, {kVersionVariable, kProtocolVersion}});
-  std::vector<std::string> environment;
-  for (char** entry = environ; *entry != nullptr; ++entry) {
-    const std::string_view name =
-        std::string_view(*entry).substr(0, std::string_view(*entry).find('='));
-    bool replaced = false;
-    for (const auto& [variable, value] : ours) replaced = replaced || name == variable;
-    if (!replaced) environment.emplace_back(*entry);
-  }
-  for (const auto& [variable, value] : ours) {
-    environment.push_back(fmt::format("{}={}", variable, value));
-  }
-  return environment;
-}
-
-std::vector<char*> Pointers(std::vector<std::string>& strings) {
-  std::vector<char*> pointers;
-  for (std::string& string : strings) pointers.push_back(string.data());
-  pointers.push_back(nullptr);
-  return pointers;
-}
-
-// The program inherits `read` and `write`, the signals as they were before AgentSignals,
-// and no disposition that this program has set.
-absl::StatusOr<pid_t> Spawn(std::vector<std::string> argv, const FileDescriptor& read,
+// The program inherits `read` and `write`, and the signals as they were before AgentSignals.
+absl::StatusOr<pid_t> Start(const std::vector<std::string>& argv, const FileDescriptor& read,
                             const FileDescriptor& write, const AgentSignals& signals) {
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  // Onto itself: takes close-on-exec off in the program alone.
-  posix_spawn_file_actions_adddup2(&actions, read.number(), read.number());
-  posix_spawn_file_actions_adddup2(&actions, write.number(), write.number());
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  sigset_t defaults;
-  sigemptyset(&defaults);
-  for (const int signal : {SIGPIPE, SIGXFSZ, SIGINT, SIGTERM}) sigaddset(&defaults, signal);
-  posix_spawnattr_setsigdefault(&attributes, &defaults);
-  posix_spawnattr_setsigmask(&attributes, &signals.mask_before());
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-  std::vector<std::string> environment = AgentEnvironment(read.number(), write.number());
-  pid_t pid = -1;
-  const int error = posix_spawnp(&pid, argv[0].c_str(), &actions, &attributes,
-                                 Pointers(argv).data(), Pointers(environment).data());
-  posix_spawnattr_destroy(&attributes);
-  posix_spawn_file_actions_destroy(&actions);
-  if (error != 0) return absl::ErrnoToStatus(error, ("cannot run " + argv[0]).c_str());
-  return pid;
+  const int theirs_read = read.number(), theirs_write = write.number();
+  return cli::Spawn({.argv = argv,
+                     .environment = {fmt::format("{}={}", kReadVariable, theirs_read),
+                                     fmt::format("{}={}", kWriteVariable, theirs_write),
+                                     fmt::format("{}={}", kVersionVariable, kProtocolVersion)},
+                     .descriptors = {{theirs_read, theirs_read}, {theirs_write, theirs_write}},
+                     .signal_mask = signals.mask_before()});
 }
 
 // The calls of one program, from its start to its end.
@@ -238,7 +198,7 @@ absl::StatusOr<AgentEnd> RunAgent(const std::vector<std::string>& argv, const Ag
   NIMBUS_ASSIGN_OR_RETURN(Pipe replies, MakePipe());
   NIMBUS_RETURN_IF_ERROR(MakeNonblocking(calls.read));
   NIMBUS_RETURN_IF_ERROR(MakeNonblocking(replies.write));
-  NIMBUS_ASSIGN_OR_RETURN(const pid_t pid, Spawn(argv, replies.read, calls.write, signals));
+  NIMBUS_ASSIGN_OR_RETURN(const pid_t pid, Start(argv, replies.read, calls.write, signals));
   calls.write.Close();
   replies.read.Close();
   const auto conversation =

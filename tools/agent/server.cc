@@ -266,6 +266,10 @@ absl::StatusOr<replay::NewRecording> Server::TakeRecording(Params& params) const
   NIMBUS_ASSIGN_OR_RETURN(recording.id, OperationId(params));
   NIMBUS_ASSIGN_OR_RETURN(recording.type, params.Text("type"));
   NIMBUS_ASSIGN_OR_RETURN(recording.name, params.TextOr("name", options_.name));
+  if (options_.recorder.redact) {  // a new session is called like it
+    options_.recorder.redact(&recording.type);
+    options_.recorder.redact(&recording.name);
+  }
   NIMBUS_ASSIGN_OR_RETURN(recording.input, TakeJsonText(params, "input", "{}"));
   recording.state = params.Take("state").value_or(Json::MakeObject());
   NIMBUS_RETURN_IF_ERROR(params.CheckAllTaken());

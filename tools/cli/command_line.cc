@@ -18,7 +18,6 @@
 #include "nimbus/journal/prune.h"
 #include "nimbus/schema/check.h"
 #include "nimbus/schema/status.h"
-#include "tools/cli/passed_on.h"
 #include "tools/cli/progress.h"
 #include "tools/cli/terminal.h"
 
@@ -31,14 +30,52 @@ using Code = absl::StatusCode;
 
 constexpr char kLocalStore[] = ".nimbus";
 constexpr int64_t kCatchUpSliceMs = 200;
+constexpr int kBusySlicesMax = 150;  // half a minute, in which nothing could be done
 constexpr int64_t kAwaitViewsMs = 60'000;
 
 std::atomic<bool> interrupted = false;
+std::atomic<bool> terminated = false;  // by SIGTERM
 std::string program_name = "nimbus";
-std::vector<std::string> passed_on;
+
+// CLI11 makes several values of a word like "[a,b]" where an option takes many. With a
+// mark behind it a word stays one.
+constexpr char kWholeMark = '\x1f';
+
+bool IsBracketed(std::string_view word) {
+  const size_t last = word.find_last_not_of(kWholeMark);
+  return word.starts_with('[') && last != std::string_view::npos && word[last] == ']';
+}
+
+// The words of a command line, the last one first, as CLI11 wants them.
+std::vector<std::string> MarkedWords(int argc, char** argv) {
+  std::vector<std::string> words;
+  for (int i = argc - 1; i > 0; --i) words.emplace_back(argv[i]);
+  for (std::string& word : words) {
+    if (IsBracketed(word)) word += kWholeMark;
+  }
+  return words;
+}
+
+// Every option gets its words without the mark.
+void UnmarkWords(CLI::App* app) {
+  const auto unmark = [](std::string& word) -> std::string {
+    if (IsBracketed(word) && word.back() == kWholeMark) word.pop_back();
+    return {};
+  };
+  for (CLI::Option* option : app->get_options()) {
+    option->transform(CLI::Validator(unmark, "", "unmark"));
+  }
+  for (CLI::App* command : app->get_subcommands(nullptr)) UnmarkWords(command);
+}
+
+std::string WithoutMarks(std::string text) {
+  std::erase(text, kWholeMark);
+  return text;
+}
 
 extern "C" void OnInterrupt(int signal) {
   interrupted = true;
+  if (signal == SIGTERM) terminated = true;
   std::signal(signal, SIG_DFL);
 }
 
@@ -68,9 +105,11 @@ int CodeAfterOutput(int code) {
 
 // The command line is wrong, or asked for help.
 int ExitOf(const CLI::App* app, const CLI::ParseError& error) {
-  const std::vector<std::string> unknown = app->remaining(true);
+  std::vector<std::string> unknown = app->remaining(true);
+  std::erase(unknown, "--");
   if (error.get_name() == "RequiredError" && !unknown.empty()) {
-    PrintError(Error(Code::kInvalidArgument, "no command '{}'; see --help", unknown.front()));
+    PrintError(Error(Code::kInvalidArgument, "no command '{}'; see --help",
+                     WithoutMarks(unknown.front())));
     return kUsage;
   }
   if (error.get_exit_code() != 0) std::cerr << program_name << ": ";
@@ -169,14 +208,15 @@ void AddReasonOption(CLI::App* command, std::string* reason) {
 int RunProgram(CLI::App* app, CommandLine* line, int argc, char** argv) {
   FillClosedStreams();
   program_name = app->get_name();
-  char** const end = argv + argc;
-  char** const dashes = std::find(argv, end, std::string_view("--"));
-  if (dashes != end) passed_on.assign(dashes + 1, end);
+  UnmarkWords(app);
+  app->failure_message([](const CLI::App* failed, const CLI::Error& error) {
+    return WithoutMarks(CLI::FailureMessage::simple(failed, error));
+  });
   std::signal(SIGINT, OnInterrupt);
   std::signal(SIGTERM, OnInterrupt);
   std::signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error of the write, not an end
   try {
-    app->parse(argc, argv);
+    app->parse(MarkedWords(argc, argv));
   } catch (const CLI::ParseError& error) {
     return ExitOf(app, error);
   }
@@ -184,7 +224,9 @@ int RunProgram(CLI::App* app, CommandLine* line, int argc, char** argv) {
   SetColor(line->color);
   const absl::StatusOr<int> code = line->command();
   if (!code.ok()) {
-    PrintError(code.status());
+    // What was cut off by it says so in its own words, or as another failure.
+    const bool cut_off = Interrupted() && absl::IsCancelled(code.status());
+    PrintError(cut_off ? InterruptedError() : code.status());
     return ExitCodeOf(code.status());
   }
   return CodeAfterOutput(*code);
@@ -241,10 +283,14 @@ absl::StatusOr<std::unique_ptr<projections::Database>> OpenCaughtUp(const Comman
   if (!database.ok()) return WithHint(database.status(), store);
 
   Progress progress("building views");
-  for (;;) {
+  for (int busy = 0;;) {
     const absl::Status caught_up = (*database)->CatchUp(kCatchUpSliceMs);
     if (caught_up.ok()) return database;
-    if (!absl::IsDeadlineExceeded(caught_up)) return caught_up;
+    // Another process has the tables: the projector tries again, and so does this.
+    busy = absl::IsUnavailable(caught_up) ? busy + 1 : 0;
+    if (!absl::IsDeadlineExceeded(caught_up) && (busy == 0 || busy > kBusySlicesMax)) {
+      return caught_up;
+    }
     if (Interrupted()) return InterruptedError();
     NIMBUS_ASSIGN_OR_RETURN(const projections::ViewsStatus status, (*database)->GetViewsStatus());
     NIMBUS_ASSIGN_OR_RETURN(const uint64_t size, (*database)->journal().Size());
@@ -303,8 +349,8 @@ std::vector<ManSection> CommonManSections() {
        "    74   input or output failed, or the disk is full\n"
        "    130  interrupted"},
       {"ENVIRONMENT",
-       "NIMBUS_STORE, XDG_DATA_HOME, HOME: where the store is.\n\nNO_COLOR: no colour with --color "
-       "auto."},
+       "NIMBUS_STORE, XDG_DATA_HOME, HOME: where the store is.\n\nNO_COLOR (not empty), TERM=dumb: "
+       "no colour with --color auto."},
   };
 }
 
@@ -313,11 +359,16 @@ void PrintError(const absl::Status& status) {
   std::cerr << Paint(Style::kBad, program_name + ":", std::cerr) << ' ' << message << '\n';
 }
 
-std::vector<std::string> PassedOn() { return passed_on; }
-
 bool Interrupted() { return interrupted; }
 
 const std::atomic<bool>& InterruptFlag() { return interrupted; }
+
+bool ForgetInterrupt() {
+  if (!interrupted || terminated) return false;
+  interrupted = false;
+  std::signal(SIGINT, OnInterrupt);
+  return true;
+}
 
 absl::Status InterruptedError() { return absl::CancelledError("interrupted"); }
 

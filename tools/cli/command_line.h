@@ -105,6 +105,9 @@ void PrintError(const absl::Status& status);
 bool Interrupted();
 const std::atomic<bool>& InterruptFlag();
 
+// After an interrupt from the keyboard (SIGINT): as if there had been none, and true.
+bool ForgetInterrupt();
+
 // Cancelled, as a command returns it when it was interrupted.
 absl::Status InterruptedError();
 

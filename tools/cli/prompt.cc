@@ -1,9 +1,13 @@
 #include "tools/cli/prompt.h"
 
 #include <editline/readline.h>
+#include <poll.h>
 #include <unistd.h>
 
+#include <clocale>
+#include <cstdio>
 #include <cstdlib>
+#include <cwchar>
 #include <iostream>
 #include <memory>
 #include <utility>
@@ -13,9 +17,37 @@
 
 namespace nimbus::tools::cli {
 
+namespace {
+
+constexpr int kLookAtInterruptsMs = 200;
+
+// The next character that is typed; -1 at the end of the input, and when there is an
+// interrupt, which libedit by itself would wait out.
+int ReadCharacter(std::FILE*) {
+  for (;;) {
+    if (Interrupted()) return -1;
+    pollfd typed{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
+    if (poll(&typed, 1, kLookAtInterruptsMs) > 0) break;
+  }
+  std::mbstate_t state{};
+  for (;;) {
+    char byte;
+    if (read(STDIN_FILENO, &byte, 1) != 1) return -1;
+    wchar_t character;
+    const size_t used = std::mbrtowc(&character, &byte, 1, &state);
+    if (used <= 1) return static_cast<int>(character);
+    if (used == static_cast<size_t>(-1)) return '?';
+  }
+}
+
+}  // namespace
+
 Prompt::Prompt(std::string text)
     : text_(std::move(text)), interactive_(isatty(STDIN_FILENO) == 1 && IsTerminal(std::cout)) {
-  if (interactive_) using_history();
+  if (!interactive_) return;
+  std::setlocale(LC_CTYPE, "C.UTF-8");  // what is typed is UTF-8, as all our texts are
+  rl_getc_function = ReadCharacter;
+  using_history();
 }
 
 Prompt::~Prompt() {
@@ -23,18 +55,23 @@ Prompt::~Prompt() {
 }
 
 std::optional<std::string> Prompt::Read() {
-  if (Interrupted()) return std::nullopt;
+  if (interactive_) return ReadTyped();
   std::string line;
-  if (!interactive_) {
-    if (!std::getline(std::cin, line)) return std::nullopt;
-    return line;
-  }
-  std::cout.flush();
-  const std::unique_ptr<char, void (*)(void*)> typed(readline(text_.c_str()), &std::free);
-  if (typed == nullptr || Interrupted()) return std::nullopt;
-  line = typed.get();
-  if (!line.empty()) add_history(line.c_str());
+  if (Interrupted() || !std::getline(std::cin, line)) return std::nullopt;
   return line;
+}
+
+std::optional<std::string> Prompt::ReadTyped() const {
+  for (;;) {
+    std::cout.flush();
+    const std::unique_ptr<char, void (*)(void*)> typed(readline(text_.c_str()), &std::free);
+    if (typed != nullptr && !Interrupted()) {
+      if (*typed != '\0') add_history(typed.get());
+      return typed.get();
+    }
+    std::cout << '\n';
+    if (!ForgetInterrupt()) return std::nullopt;
+  }
 }
 
 }  // namespace nimbus::tools::cli

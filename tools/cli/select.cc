@@ -34,8 +34,10 @@ absl::StatusOr<Uuid> NewestOperation(const journal::Journal& journal, size_t ski
     if (view->record->event_type() != schema::fb::Event::OperationCreated) continue;
     if (skip-- == 0) return Uuid::FromFb(view->envelope().stream());
   }
-  return Error(Code::kNotFound, "the journal holds no more than {} operation{}", wanted - skip,
-               wanted - skip == 1 ? "" : "s");
+  const size_t held = wanted - skip;
+  if (held == 0) return Error(Code::kNotFound, "the journal holds no operation yet");
+  return Error(Code::kNotFound, "the journal holds no more than {} operation{}", held,
+               held == 1 ? "" : "s");
 }
 
 // What somebody meant who gave an id that is none: one that begins with as many of
@@ -76,7 +78,9 @@ absl::StatusOr<Uuid> SelectEntity(const journal::Journal& journal, EntityKind ki
   const char* noun = schema::fb::EnumNameEntityKind(kind);
   absl::StatusOr<std::vector<Uuid>> found =
       journal.FindEntitiesByPrefix(kind, text, kCandidatesShown + 1);
-  if (absl::IsInvalidArgument(found.status()) || (found.ok() && found->empty()) || text.empty()) {
+  // Hyphens count for nothing in an id, but nobody means one by -1.
+  const bool no_id = text.empty() || text.front() == '-';
+  if (no_id || absl::IsInvalidArgument(found.status()) || (found.ok() && found->empty())) {
     const std::string_view shown = text.substr(0, kIdShownMax);
     NIMBUS_ASSIGN_OR_RETURN(const std::string near, NearId(journal, kind, shown));
     return Error(Code::kNotFound, "no {} '{}'{}", noun, shown, near);

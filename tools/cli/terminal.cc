@@ -14,7 +14,11 @@ std::string color_when = "auto";
 
 bool ShowsColor(const std::ostream& out) {
   if (color_when != "auto") return color_when == "always";
-  return IsTerminal(out) && std::getenv("NO_COLOR") == nullptr;
+  const auto variable = [](const char* name) {
+    const char* value = std::getenv(name);
+    return std::string_view(value == nullptr ? "" : value);
+  };
+  return IsTerminal(out) && variable("NO_COLOR").empty() && variable("TERM") != "dumb";
 }
 
 const char* EscapeOf(Style style) {

@@ -13,7 +13,8 @@ namespace nimbus::tools::cli {
 
 enum class Style { kPlain, kDim, kBold, kGood, kBad, kWarn };
 
-// "auto" (on a terminal, unless $NO_COLOR is set), "always" or "never".
+// "auto" (on a terminal, unless $NO_COLOR is set and not empty, or $TERM is dumb), "always"
+// or "never".
 void SetColor(std::string_view when);
 
 bool IsTerminal(const std::ostream& out);  // knows std::cout and std::cerr

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "nimbus/journal/reader.h"
+#include "nimbus/journal/stream_reader.h"
 #include "nimbus/schema/event.h"
 #include "nimbus/schema/status.h"
 #include "tools/import/stored.h"
@@ -167,18 +168,16 @@ absl::StatusOr<journal::EntityState> Find(const journal::Journal& journal, Entit
   return *entity;
 }
 
-absl::StatusOr<Operation> ReadOperation(const journal::Journal& journal,
-                                        const journal::EntityState& entity) {
-  journal::Reader reader(journal);
-  OperationReader operation(entity.id);
-  NIMBUS_ASSIGN_OR_RETURN(const std::vector<uint64_t> sequences,
-                          reader.StreamSequences(entity.head_sequence));
-  for (const uint64_t sequence : sequences) {
-    NIMBUS_ASSIGN_OR_RETURN(const journal::RecordView* record, reader.Read(sequence));
-    NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, reader.Body(*record));
+absl::StatusOr<Operation> ReadOperation(const journal::Journal& journal, const Uuid& operation_id) {
+  NIMBUS_ASSIGN_OR_RETURN(
+      auto stream, journal::StreamReader::Open(journal, EntityKind::operation, operation_id));
+  OperationReader operation(operation_id);
+  for (;;) {
+    NIMBUS_ASSIGN_OR_RETURN(const journal::RecordView* record, stream.Next());
+    if (record == nullptr) return operation.Take();
+    NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, stream.Body(*record));
     NIMBUS_RETURN_IF_ERROR(operation.Add(*record, body));
   }
-  return operation.Take();
 }
 
 absl::StatusOr<Session> ReadSession(const journal::Journal& journal, const Uuid& id) {
@@ -211,7 +210,7 @@ absl::StatusOr<Session> ReadJournaledSession(const journal::Journal& journal, co
   std::sort(operations.begin(), operations.end(),
             [](const auto& a, const auto& b) { return a.first_sequence < b.first_sequence; });
   for (const journal::EntityState& entity : operations) {
-    NIMBUS_ASSIGN_OR_RETURN(Operation operation, ReadOperation(journal, entity));
+    NIMBUS_ASSIGN_OR_RETURN(Operation operation, ReadOperation(journal, entity.id));
     session.operations.push_back(std::move(operation));
   }
   return session;
@@ -221,7 +220,7 @@ absl::StatusOr<Session> ReadJournaledOperation(const journal::Journal& journal, 
   NIMBUS_ASSIGN_OR_RETURN(const journal::EntityState entity,
                           Find(journal, EntityKind::operation, id));
   NIMBUS_ASSIGN_OR_RETURN(Session session, ReadSession(journal, entity.parent));
-  NIMBUS_ASSIGN_OR_RETURN(Operation operation, ReadOperation(journal, entity));
+  NIMBUS_ASSIGN_OR_RETURN(Operation operation, ReadOperation(journal, entity.id));
   session.operations.push_back(std::move(operation));
   return session;
 }

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "nimbus/schema/status.h"
+#include "tools/file_descriptor.h"
 #include "tools/import/archive.h"
 #include "tools/import/compression.h"
 #include "tools/import/text.h"
@@ -26,20 +27,6 @@ using schema::Json;
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 constexpr size_t kReadBytes = 1 << 20;
 
-class FileDescriptor {
- public:
-  explicit FileDescriptor(int fd) : fd_(fd) {}
-  ~FileDescriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
 absl::Status FileError(int error, const std::string& path) {
   return absl::ErrnoToStatus(error, path);
 }
@@ -48,7 +35,7 @@ absl::Status FileError(int error, const std::string& path) {
 absl::StatusOr<std::string> ReadWhole(const std::string& path, size_t bytes_max) {
   const FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   struct stat info {};
-  if (file.get() < 0 || fstat(file.get(), &info) != 0) return FileError(errno, path);
+  if (file.number() < 0 || fstat(file.number(), &info) != 0) return FileError(errno, path);
   if (S_ISDIR(info.st_mode))
     return Error(StatusCode::kInvalidArgument, "{}: is a directory, not a recording", path);
   std::string bytes;
@@ -58,7 +45,7 @@ absl::StatusOr<std::string> ReadWhole(const std::string& path, size_t bytes_max)
     bytes.reserve(static_cast<size_t>(info.st_size));
   }
   for (std::vector<char> buffer(kReadBytes);;) {
-    const ssize_t count = read(file.get(), buffer.data(), buffer.size());
+    const ssize_t count = read(file.number(), buffer.data(), buffer.size());
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return FileError(errno, path);
     if (count == 0) return bytes;

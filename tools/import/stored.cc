@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "nimbus/journal/stream_reader.h"
 #include "nimbus/schema/digest.h"
 #include "nimbus/schema/status.h"
 
@@ -12,8 +13,8 @@ namespace nimbus::tools::import {
 namespace {
 
 using journal::Lifecycle;
-using journal::Reader;
 using journal::RecordView;
+using journal::StreamReader;
 using schema::Error;
 using schema::Json;
 using schema::Uuid;
@@ -23,15 +24,23 @@ std::string_view View(const flatbuffers::String* text) {
   return text == nullptr ? std::string_view() : std::string_view(text->data(), text->size());
 }
 
+// Opens a stream that may not be there: then nothing.
+absl::StatusOr<std::optional<StreamReader>> OpenStream(const journal::Journal& journal,
+                                                       EntityKind kind, const Uuid& id) {
+  absl::StatusOr<StreamReader> stream = StreamReader::Open(journal, kind, id);
+  if (absl::IsNotFound(stream.status())) return std::nullopt;
+  if (!stream.ok()) return stream.status();
+  return *std::move(stream);
+}
+
 // Calls `visit` for each record of a stream, oldest first.
-absl::Status VisitStream(Reader& reader, uint64_t head,
+absl::Status VisitStream(StreamReader& stream,
                          const std::function<absl::Status(const RecordView&)>& visit) {
-  NIMBUS_ASSIGN_OR_RETURN(const std::vector<uint64_t> sequences, reader.StreamSequences(head));
-  for (const uint64_t sequence : sequences) {
-    NIMBUS_ASSIGN_OR_RETURN(const RecordView* record, reader.Read(sequence));
+  for (;;) {
+    NIMBUS_ASSIGN_OR_RETURN(const RecordView* record, stream.Next());
+    if (record == nullptr) return absl::OkStatus();
     NIMBUS_RETURN_IF_ERROR(visit(*record));
   }
-  return absl::OkStatus();
 }
 
 // Puts the parts of a source together again.
@@ -74,18 +83,13 @@ class PartReader {
   const RecordSink& sink_;
 };
 
-absl::StatusOr<std::optional<journal::EntityState>> Find(const journal::Journal& journal,
-                                                         EntityKind kind, const Uuid& id) {
-  return journal.FindEntity(kind, id);
-}
-
 // One event of an operation's stream.
-absl::Status ReadOperationEvent(Reader& reader, const RecordView& view,
+absl::Status ReadOperationEvent(StreamReader& stream, const RecordView& view,
                                 StoredOperation* operation) {
   const schema::fb::Record& record = *view.record;
   const auto end = [&](const schema::fb::Id* id, Lifecycle status) -> absl::Status {
     operation->steps[Uuid::FromFb(*id)].status = status;
-    NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, reader.Body(view));
+    NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, stream.Body(view));
     const std::string_view patch = body == nullptr ? "" : View(body->patch());
     if (patch.empty()) {
       if (operation->state) operation->state->FoldUnchanged();
@@ -109,12 +113,12 @@ absl::Status ReadOperationEvent(Reader& reader, const RecordView& view,
     operation->state->MarkCheckpoint();
   }
   if (const auto* event = record.event_as_StepAdded()) {
-    NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, reader.Body(view));
+    NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, stream.Body(view));
     operation->steps[Uuid::FromFb(*event->step())].input =
         schema::Blake2b256(body == nullptr ? "" : View(body->input()));
   }
   if (record.event_as_OperationStarted() != nullptr) {
-    NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, reader.Body(view));
+    NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, stream.Body(view));
     NIMBUS_ASSIGN_OR_RETURN(Json state, Json::Parse(body == nullptr ? "{}" : View(body->state())));
     NIMBUS_ASSIGN_OR_RETURN(operation->state, replay::State::Make(std::move(state)));
   }
@@ -126,11 +130,10 @@ absl::Status ReadOperationEvent(Reader& reader, const RecordView& view,
 absl::StatusOr<StoredSource> ReadStoredSource(const journal::Journal& journal, const Uuid& id,
                                               const RecordSink& sink) {
   StoredSource source;
-  NIMBUS_ASSIGN_OR_RETURN(const auto entity, Find(journal, EntityKind::source, id));
-  if (!entity) return source;
+  NIMBUS_ASSIGN_OR_RETURN(auto stream, OpenStream(journal, EntityKind::source, id));
+  if (!stream) return source;
   source.exists = true;
-  source.version = entity->version;
-  Reader reader(journal);
+  source.version = stream->version();
   PartReader parts(&source, sink);
   const auto visit = [&](const RecordView& view) -> absl::Status {
     const schema::fb::Record& record = *view.record;
@@ -140,7 +143,7 @@ absl::StatusOr<StoredSource> ReadStoredSource(const journal::Journal& journal, c
       source.key = View(started->key());
       return absl::OkStatus();
     }
-    NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, reader.Body(view));
+    NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, stream->Body(view));
     if (const auto* stored = record.event_as_SourceStored()) {
       const auto* bytes = body == nullptr ? nullptr : body->source();
       if (bytes == nullptr)
@@ -153,40 +156,38 @@ absl::StatusOr<StoredSource> ReadStoredSource(const journal::Journal& journal, c
     }
     return absl::OkStatus();
   };
-  NIMBUS_RETURN_IF_ERROR(VisitStream(reader, entity->head_sequence, visit));
+  NIMBUS_RETURN_IF_ERROR(VisitStream(*stream, visit));
   return source;
 }
 
 absl::StatusOr<StoredSession> ReadStoredSession(const journal::Journal& journal, const Uuid& id) {
   StoredSession session;
-  NIMBUS_ASSIGN_OR_RETURN(const auto entity, Find(journal, EntityKind::session, id));
-  if (!entity) return session;
-  session.version = entity->version;
-  session.ended = journal::IsFinal(static_cast<Lifecycle>(entity->state));
-  Reader reader(journal);
+  NIMBUS_ASSIGN_OR_RETURN(auto stream, OpenStream(journal, EntityKind::session, id));
+  if (!stream) return session;
+  session.version = stream->version();
+  session.ended = journal::IsFinal(static_cast<Lifecycle>(stream->entity().state));
   const auto visit = [&](const RecordView& view) -> absl::Status {
-    NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, reader.Body(view));
+    NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, stream->Body(view));
     if (body == nullptr) return absl::OkStatus();
     if (body->name() != nullptr) session.name = View(body->name());
     if (body->description() != nullptr) session.description = View(body->description());
     if (body->context() != nullptr) session.context = View(body->context());
     return absl::OkStatus();
   };
-  NIMBUS_RETURN_IF_ERROR(VisitStream(reader, entity->head_sequence, visit));
+  NIMBUS_RETURN_IF_ERROR(VisitStream(*stream, visit));
   return session;
 }
 
 absl::StatusOr<StoredOperation> ReadStoredOperation(const journal::Journal& journal,
                                                     const Uuid& id) {
   StoredOperation operation;
-  NIMBUS_ASSIGN_OR_RETURN(const auto entity, Find(journal, EntityKind::operation, id));
-  if (!entity) return operation;
-  operation.version = entity->version;
-  operation.status = static_cast<Lifecycle>(entity->state);
+  NIMBUS_ASSIGN_OR_RETURN(auto stream, OpenStream(journal, EntityKind::operation, id));
+  if (!stream) return operation;
+  operation.version = stream->version();
+  operation.status = static_cast<Lifecycle>(stream->entity().state);
   if (journal::IsFinal(operation.status)) return operation;
-  Reader reader(journal);
-  NIMBUS_RETURN_IF_ERROR(VisitStream(reader, entity->head_sequence, [&](const RecordView& view) {
-    return ReadOperationEvent(reader, view, &operation);
+  NIMBUS_RETURN_IF_ERROR(VisitStream(*stream, [&](const RecordView& view) {
+    return ReadOperationEvent(*stream, view, &operation);
   }));
   return operation;
 }

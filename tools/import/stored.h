@@ -13,7 +13,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "nimbus/journal/journal.h"
-#include "nimbus/journal/reader.h"
 #include "nimbus/replay/state.h"
 #include "nimbus/schema/id.h"
 

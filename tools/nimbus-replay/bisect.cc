@@ -9,7 +9,6 @@
 
 #include "nimbus/schema/status.h"
 #include "tools/cli/child.h"
-#include "tools/cli/passed_on.h"
 #include "tools/cli/select.h"
 #include "tools/cli/show.h"
 #include "tools/nimbus-replay/commands.h"
@@ -119,12 +118,9 @@ absl::StatusOr<int> Bisect(const cli::CommandLine& line, const BisectCommand& co
 
 void AddBisectCommand(CLI::App* app, cli::CommandLine* line) {
   auto command = std::make_shared<BisectCommand>();
-  CLI::App* add = cli::AddCommand(
-      app, line, "bisect", "Find the first step whose state makes a program fail", [line, command] {
-        const std::vector<std::string> program = cli::PassedOn();
-        if (!program.empty()) command->argv = program;
-        return Bisect(*line, *command);
-      });
+  CLI::App* add =
+      cli::AddCommand(app, line, "bisect", "Find the first step whose state makes a program fail",
+                      [line, command] { return Bisect(*line, *command); });
   AddOperationArgument(add, &command->operation);
   add->add_option("--good", command->good, "A step after which all is well (default: the start)")
       ->type_name("N")

@@ -22,6 +22,7 @@ using schema::fb::EntityKind;
 
 struct ExecOptions {
   std::string operation, from_checkpoint;
+  agent::SecretSources secrets;
   std::vector<std::string> argv;
 };
 
@@ -116,6 +117,8 @@ absl::StatusOr<int> Execute(const cli::CommandLine& line, const ExecOptions& opt
   const agent::AgentSignals signals;
   NIMBUS_ASSIGN_OR_RETURN(const auto journal, cli::OpenJournal(line));
   agent::ServerOptions server_options{.software = "nimbus-replay " NIMBUS_VERSION};
+  NIMBUS_ASSIGN_OR_RETURN(const agent::Secrets secrets, agent::ReadSecrets(options.secrets));
+  server_options.recorder.redact = secrets.Redaction();
   server_options.recorder.mode = replay::RecorderOptions::Mode::kReexecute;
   NIMBUS_ASSIGN_OR_RETURN(const schema::Uuid operation,
                           cli::SelectEntity(*journal, EntityKind::operation, options.operation));
@@ -126,8 +129,8 @@ absl::StatusOr<int> Execute(const cli::CommandLine& line, const ExecOptions& opt
         cli::SelectEntity(*journal, EntityKind::checkpoint, options.from_checkpoint));
   }
   agent::Server server(journal.get(), std::move(server_options));
-  const std::vector<std::string> argv = agent::ProgramToRun(options.argv);
-  NIMBUS_ASSIGN_OR_RETURN(const agent::AgentEnd end, agent::RunAgent(argv, signals, &server));
+  NIMBUS_ASSIGN_OR_RETURN(const agent::AgentEnd end,
+                          agent::RunAgent(options.argv, signals, &server));
   NIMBUS_ASSIGN_OR_RETURN(const Verdict verdict, MakeVerdict(*journal, operation, server, end));
   agent::WarnOfRefusals(server.refusals());
   if (line.json) {
@@ -153,6 +156,7 @@ void AddExecCommand(CLI::App* app, cli::CommandLine* line) {
       ->required();
   exec->add_option("--from-checkpoint", options->from_checkpoint, "Begin at this checkpoint")
       ->type_name("ID");
+  agent::AddRedactionOptions(exec, &options->secrets);
   agent::AddProgram(exec, &options->argv);
 }
 

@@ -1,6 +1,7 @@
 // nimbus-replay step: going through an operation by hand, or from a script.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <iostream>
 #include <memory>
@@ -27,6 +28,8 @@ using schema::fb::EntityKind;
 using Code = absl::StatusCode;
 
 constexpr size_t kSummaryWidth = 160;
+constexpr size_t kTextWidthMin = 8;
+constexpr size_t kPieceBytes = 4096;
 
 struct StepCommand {
   std::string operation;
@@ -87,11 +90,9 @@ class Stepping {
         cli::Paint(cli::Style::kBold, fmt::format("step {}", info->number), std::cout),
         stepper_.steps(), type, info->tool_name.empty() ? "" : " ", info->tool_name,
         cli::Paint(cli::StyleOf(info->status), projections::StatusText(info->status), std::cout));
-    PrintText("input ", record.input);
-    PrintText("output", record.output);
-    if (!record.error.empty()) {
-      cli::Print("  error   {}\n", cli::OneLine(record.error, kSummaryWidth));
-    }
+    PrintText("input ", cli::Summary(record.input));
+    PrintText("output", cli::Summary(record.output));
+    PrintText("error ", record.error);
     return absl::OkStatus();
   }
 
@@ -110,9 +111,16 @@ class Stepping {
     return cli::DidYouMean(typed, names);
   }
 
-  static void PrintText(std::string_view name, const std::string& json) {
-    if (json.empty()) return;
-    cli::Print("  {}  {}\n", name, cli::OneLine(cli::Summary(json), kSummaryWidth));
+  // On a line of the terminal, if there is one.
+  static void PrintText(std::string_view name, const std::string& text) {
+    if (text.empty()) return;
+    const std::string begin = fmt::format("  {}  ", name);
+    size_t width = kSummaryWidth;
+    if (cli::IsTerminal(std::cout)) {
+      width = std::max(kTextWidthMin,
+                       cli::TerminalWidth() - std::min(cli::TerminalWidth(), begin.size()));
+    }
+    cli::Print("{}{}\n", begin, cli::OneLine(text, width));
   }
 
   absl::Status PrintWhere(const std::optional<replay::StepInfo>& info) {
@@ -134,9 +142,12 @@ class Stepping {
     return absl::OkStatus();
   }
 
-  // As a document: on one line with --json, else for people.
+  // As a document: on one line with --json, else for people, who may interrupt it.
   absl::Status PrintValue(const Json& value) {
-    std::cout << (line_.json ? value.Dump() : value.DumpPretty()) << '\n';
+    const std::string text = (line_.json ? value.Dump() : value.DumpPretty()) + '\n';
+    for (size_t at = 0; at < text.size() && !cli::Interrupted(); at += kPieceBytes) {
+      std::cout << std::string_view(text).substr(at, kPieceBytes) << std::flush;
+    }
     return absl::OkStatus();
   }
 
@@ -205,13 +216,14 @@ const std::array<Stepping::Verb, 9> Stepping::kVerbs = {{
     {"quit", "q", Takes::kNothing, nullptr, "quit", "ends; so does the end of the input"},
 }};
 
-// A person may try again; a script that goes wrong ends.
+// A person may try again, and interrupts a command only; a script that goes wrong ends.
 absl::StatusOr<int> Converse(cli::Prompt* prompt, Stepping* stepping) {
   for (uint64_t number = 1;; ++number) {
     const std::optional<std::string> text = prompt->Read();
     if (cli::Interrupted()) return cli::InterruptedError();
     if (!text.has_value()) break;
     const absl::StatusOr<bool> go_on = stepping->Do(*text);
+    if (prompt->interactive() && cli::ForgetInterrupt()) std::cout << '\n';
     if (go_on.ok() && !*go_on) break;
     if (go_on.ok()) continue;
     if (!prompt->interactive()) {
@@ -247,7 +259,8 @@ void AddStepCommand(CLI::App* app, cli::CommandLine* line) {
   add->footer(
       "Reads commands, one a line, from standard input: next, prev, goto POINT, state [POINTER], "
       "diff, search TEXT, where, help, quit. Lines that begin with # are comments. From a script "
-      "it ends at the first line that goes wrong, with the exit status of that.");
+      "it ends at the first line that goes wrong, with the exit status of that. On a terminal it "
+      "prompts; control-C gives up a line or what is being printed, control-D ends.");
 }
 
 }  // namespace nimbus::tools

@@ -23,6 +23,7 @@ using schema::fb::EntityKind;
 
 struct RecordOptions {
   std::string session, operation, name;
+  agent::SecretSources secrets;
   std::vector<std::string> argv;
 };
 
@@ -36,6 +37,8 @@ absl::StatusOr<Uuid> SelectOperation(const journal::Journal& journal, const std:
 absl::StatusOr<agent::ServerOptions> MakeServerOptions(const journal::Journal& journal,
                                                        const RecordOptions& options) {
   agent::ServerOptions server{.name = options.name, .software = "nimbus " NIMBUS_VERSION};
+  NIMBUS_ASSIGN_OR_RETURN(const agent::Secrets secrets, agent::ReadSecrets(options.secrets));
+  server.recorder.redact = secrets.Redaction();
   if (!options.operation.empty()) {
     NIMBUS_ASSIGN_OR_RETURN(server.operation, SelectOperation(journal, options.operation));
   }
@@ -95,11 +98,26 @@ Json ReportJson(const Recorded& recorded, const agent::Server& server, const age
   return report;
 }
 
+// What follows the operation where the same program is to go on with it.
+std::string RestOfCommand(const RecordOptions& options,
+                          const std::function<void(std::string*)>& redact) {
+  std::string rest;
+  for (const std::string& name : options.secrets.variables) rest += " --redact-env " + name;
+  for (const std::string& file : options.secrets.files) {
+    rest += " --redact-from " + agent::ShellText({file});
+  }
+  std::vector<std::string> argv = options.argv;
+  for (std::string& word : argv) {
+    if (redact) redact(&word);
+  }
+  return rest + " -- " + agent::ShellText(argv);
+}
+
 // To standard error: standard output is the program's.
 void PrintReport(const Recorded& recorded, const agent::Server& server, const agent::AgentEnd& end,
-                 const std::vector<std::string>& argv) {
-  const auto say = [](cli::Style style, std::string_view word, const std::string& rest) {
-    std::cerr << cli::Paint(style, word, std::cerr) << ' ' << rest << '\n';
+                 const std::string& rest) {
+  const auto say = [](cli::Style style, std::string_view word, const std::string& what) {
+    std::cerr << cli::Paint(style, word, std::cerr) << ' ' << what << '\n';
   };
   if (const auto divergence = server.divergence()) {
     say(cli::Style::kBad, "diverged", divergence->ToString());
@@ -120,8 +138,7 @@ void PrintReport(const Recorded& recorded, const agent::Server& server, const ag
   say(cli::Style::kWarn, status,
       fmt::format("operation {}: {} steps, and the program {} before it ended it", id,
                   recorded.steps, agent::Describe(end)));
-  std::cerr << "  to go on: nimbus record --operation " << id << " -- " << agent::ShellText(argv)
-            << '\n';
+  std::cerr << "  to go on: nimbus record --operation " << id << rest << '\n';
 }
 
 // The program's own exit code, if it failed; else whether there is a whole recording.
@@ -136,15 +153,16 @@ absl::StatusOr<int> Record(const cli::CommandLine& line, const RecordOptions& op
   NIMBUS_ASSIGN_OR_RETURN(const auto journal, cli::OpenJournalToWrite(line));
   NIMBUS_ASSIGN_OR_RETURN(agent::ServerOptions server_options,
                           MakeServerOptions(*journal, options));
+  const std::string rest = RestOfCommand(options, server_options.recorder.redact);
   agent::Server server(journal.get(), std::move(server_options));
-  const std::vector<std::string> argv = agent::ProgramToRun(options.argv);
-  NIMBUS_ASSIGN_OR_RETURN(const agent::AgentEnd end, agent::RunAgent(argv, signals, &server));
+  NIMBUS_ASSIGN_OR_RETURN(const agent::AgentEnd end,
+                          agent::RunAgent(options.argv, signals, &server));
   NIMBUS_ASSIGN_OR_RETURN(const Recorded recorded, ReadRecorded(*journal, server));
   agent::WarnOfRefusals(server.refusals());
   if (line.json) {
     cli::PrintJson(ReportJson(recorded, server, end));
   } else {
-    PrintReport(recorded, server, end, argv);
+    PrintReport(recorded, server, end, rest);
   }
   return ExitCode(recorded, server, end);
 }
@@ -165,6 +183,7 @@ void AddRecordCommand(CLI::App* app, cli::CommandLine* line) {
       ->type_name("ID");
   record->add_option("--name", options->name, "What a new operation is called, unless it says so")
       ->type_name("TEXT");
+  agent::AddRedactionOptions(record, &options->secrets);
   agent::AddProgram(record, &options->argv);
 }
 

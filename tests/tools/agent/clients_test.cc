@@ -68,6 +68,21 @@ class ClientsTest : public AgentTest {
     EXPECT_EQ(Root(), root) << "nothing is written";
   }
 
+  // As a child does that inherited the variables, but not what they name.
+  void ExpectNotRecorded(const std::vector<std::string>& agent) const {
+    for (const char* number : {"77", "", "-1", "99999999999999999999", "x"}) {
+      test::ProgramOptions options = AgentOptions(agent);
+      for (const char* name : {"NIMBUS_RPC_READ", "NIMBUS_RPC_WRITE"}) {
+        options.environment.push_back(fmt::format("{}={}", name, number));
+      }
+      NIMBUS_ASSERT_OK_AND_ASSIGN(const Finished run, test::RunProgram(options));
+      EXPECT_EQ(run.exit_code, 1) << number;
+      EXPECT_EQ(run.err,
+                "example_agent: nothing records this program; run it by: nimbus record -- "
+                "COMMAND\n");
+    }
+  }
+
   // The compiled TypeScript example; empty when it can't be made.
   std::string Compiled() const {
     const std::string out = Path("compiled");
@@ -207,6 +222,7 @@ TEST_F(ClientsTest, PythonSaysWhatIsWrong) {
   const Finished alone = RunAgent({"python3", kAgent, Logs("logs")});
   EXPECT_EQ(alone.exit_code, 1);
   EXPECT_THAT(alone.err, HasSubstr("nothing records this program; run it by: nimbus record"));
+  ExpectNotRecorded({"python3", kAgent, Logs("logs")});
 }
 
 TEST_F(ClientsTest, PythonSettlesWhatIsInDoubt) {
@@ -266,6 +282,7 @@ TEST_F(ClientsTest, TypeScriptSaysWhatIsWrong) {
   const Finished alone = RunAgent({"node", compiled, Logs("logs")});
   EXPECT_EQ(alone.exit_code, 1);
   EXPECT_THAT(alone.err, HasSubstr("nothing records this program; run it by: nimbus record"));
+  ExpectNotRecorded({"node", compiled, Logs("logs")});
   const auto run = [&](const std::string& body) {
     const std::string script =
         File("compiled/try.js",

@@ -121,6 +121,23 @@ TEST_F(RecordTest, HandsArgumentsOnAsTheyAre) {
   EXPECT_EQ(run.out, expected);
 }
 
+// "--" ends options and nothing else, so the id may stand on either side of it.
+TEST_F(RecordTest, TakesWhatStandsAfterTheDashesInItsOrder) {
+  const std::vector<std::string> program = Bash(R"(call open "$open"; call complete '{}')");
+  EXPECT_EQ(Record(program).exit_code, 0);
+  EXPECT_EQ(Execute(Joined({"@"}, program)).exit_code, 0);
+  const Finished run = Execute({"--", "@", program[1], program[2], program[3]});
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("reproduced operation"));
+  const Finished none = Execute({"--", "@"});
+  EXPECT_EQ(none.exit_code, 64);
+  EXPECT_THAT(none.err, HasSubstr("COMMAND is required"));
+  const Finished split = Record({"touch", "--", "ran"});
+  EXPECT_EQ(split.exit_code, 64) << "not the program that was meant, whichever that is";
+  EXPECT_FALSE(std::filesystem::exists(Path("ran")));
+  EXPECT_THAT(Record({"--", "[no,such]"}).err, HasSubstr("cannot run [no,such]: "));
+}
+
 TEST_F(RecordTest, GivesTheProgramTwoDescriptorsAndNothingElse) {
   const std::string list =
       "for n in $(seq 0 200); do [ -e /proc/$$/fd/$n ] && echo $n; done; exit 0";

@@ -1,6 +1,7 @@
 // nimbus db: the tables looked at, migrated, rebuilt, verified and queried by people.
 #include <signal.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <thread>
@@ -162,6 +163,30 @@ TEST_F(DbTest, IsInterruptedInAQuery) {
   program->Signal(SIGINT);
   NIMBUS_ASSERT_OK_AND_ASSIGN(const Finished finished, program->Wait());
   EXPECT_EQ(finished.exit_code, 130) << finished.err;
+}
+
+// A process that writes to the tables for longer than a projector waits for it.
+constexpr char kHolds[] = R"py(
+import sqlite3, sys, time
+tables = sqlite3.connect(sys.argv[1], isolation_level=None)
+tables.execute("BEGIN IMMEDIATE"); print("held", flush=True)
+time.sleep(2)
+)py";
+
+TEST_F(DbTest, WaitsForAnotherProcessThatHasTheTables) {
+  ASSERT_EQ(Nimbus({"history", "list"}).exit_code, 0);
+  File("b", SessionLines(0, 40, "another"));
+  ASSERT_EQ(Nimbus({"import", "b"}).exit_code, 0);
+  NIMBUS_ASSERT_OK_AND_ASSIGN(
+      const auto holder,
+      test::Program::Start(Options({"python3", "-c", kHolds, Path("store/views.db")})));
+  while (holder->OutputSoFar().find("held") == std::string::npos) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  const Finished listed = Nimbus({"history", "sessions"});
+  EXPECT_EQ(listed.exit_code, 0) << listed.err;
+  EXPECT_EQ(std::count(listed.out.begin(), listed.out.end(), '\n'), 2) << listed.out;
+  EXPECT_THAT(holder->Wait(), test::IsOk());
 }
 
 }  // namespace

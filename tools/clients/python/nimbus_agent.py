@@ -566,15 +566,14 @@ def open(  # pylint: disable=redefined-builtin
 ) -> Agent:
     """Begins the operation, or resumes it: then `type` and `input` must be as recorded.
     `state` is the initial one; {} if left out. Raises NotRecorded when nothing records."""
+    read_fd, write_fd = (os.environ.pop(f"NIMBUS_RPC_{name}", "") for name in ("READ", "WRITE"))
+    os.environ.pop("NIMBUS_RPC_VERSION", None)
     try:
-        read_fd = int(os.environ.pop("NIMBUS_RPC_READ"))
-        write_fd = int(os.environ.pop("NIMBUS_RPC_WRITE"))
-    except (KeyError, ValueError):
+        channel = _Channel(int(read_fd), int(write_fd))
+    except (ValueError, OverflowError, OSError):  # no numbers, or of nothing that is open
         raise NotRecorded(
             "nothing records this program; run it by: nimbus record -- COMMAND"
         ) from None
-    os.environ.pop("NIMBUS_RPC_VERSION", None)
-    channel = _Channel(read_fd, write_fd)
     params: Dict[str, Json] = {
         "protocol": PROTOCOL,
         "client": CLIENT,

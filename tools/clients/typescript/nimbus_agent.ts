@@ -317,20 +317,25 @@ export class Agent {
 // Begins the operation, or resumes it: then `type` and `input` must be as recorded. Throws
 // NotRecorded when nothing records.
 export async function open(options: OpenOptions): Promise<Agent> {
-  const readFd = Number(process.env["NIMBUS_RPC_READ"]);
-  const writeFd = Number(process.env["NIMBUS_RPC_WRITE"]);
+  const [readFd, writeFd] = [process.env["NIMBUS_RPC_READ"], process.env["NIMBUS_RPC_WRITE"]];
   // Children of this program are not recorded by the same calls.
   delete process.env["NIMBUS_RPC_READ"];
   delete process.env["NIMBUS_RPC_WRITE"];
   delete process.env["NIMBUS_RPC_VERSION"];
-  if (!Number.isInteger(readFd) || !Number.isInteger(writeFd)) {
-    throw new NotRecorded("nothing records this program; run it by: nimbus record -- COMMAND");
-  }
   const module: string = "node:net"; // no literal: resolved by Node, not by the compiler
-  const channel = new Channel((await import(module)) as Net, readFd, writeFd);
+  const channel = connect((await import(module)) as Net, readFd, writeFd);
   const { type, name, id, input = {}, state = {} } = options;
   const params = { protocol: PROTOCOL, client: CLIENT, type, input, state };
   return new Agent(channel, await channel.request("open", { ...params, ...defined({ name, id }) }));
+}
+
+function connect(net: Net, readFd: string | undefined, writeFd: string | undefined): Channel {
+  try {
+    if (readFd && writeFd) return new Channel(net, Number(readFd), Number(writeFd));
+  } catch {
+    // No numbers, or of nothing that is open.
+  }
+  throw new NotRecorded("nothing records this program; run it by: nimbus record -- COMMAND");
 }
 
 // The members that are there: undefined is left out, null is a value.

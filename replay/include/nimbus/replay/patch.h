@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,17 +27,38 @@ struct PatchLimits {
   size_t depth_max = schema::JsonLimits{}.depth_max;  // of the document, after
 };
 
+// What takes one patch back.
+class Undo {
+ public:
+  Undo();
+  ~Undo();
+  Undo(Undo&&) noexcept;
+  Undo& operator=(Undo&&) noexcept;
+
+  // Makes of the document that the patch made the one that it was made of, members in the
+  // same order. Nothing else may have changed it meanwhile (NIMBUS_CHECK where that shows).
+  // Costs what the patch changed.
+  void Apply(schema::Json* document) const;
+
+ private:
+  friend absl::StatusOr<std::ptrdiff_t> ApplyPatch(schema::Json, schema::Json*, const PatchLimits&,
+                                                   Undo*);
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
 // Applies all operations of `patch`, or none: on an error `document` is what it
 // was, members in the same order. Returns by how many bytes the document's
 // compact text grew. Costs what the values touched cost, not the document. Takes
-// the values out of `patch`: move it there if it is not needed after.
+// the values out of `patch`: move it there if it is not needed after. `undo`, unless null,
+// gets what takes the patch back.
 //
 // Errors name the operation, from 0, and its path. InvalidArgument: no patch as
 // RFC 6902 has it. NotFound: no such place in the document. FailedPrecondition:
 // a "test" does not hold. ResourceExhausted: a limit. Removing the whole
 // document is InvalidArgument, because nothing would be left.
 absl::StatusOr<std::ptrdiff_t> ApplyPatch(schema::Json patch, schema::Json* document,
-                                          const PatchLimits& limits = {});
+                                          const PatchLimits& limits = {}, Undo* undo = nullptr);
 
 // A patch that makes `to` of `from`, equal as operator== has it; [] when they
 // are. The same values give the same patch. Members are compared by key; of two

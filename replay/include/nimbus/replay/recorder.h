@@ -98,9 +98,10 @@ struct RecorderOptions {
   schema::Clock* clock = nullptr;
   // Waits between attempts. When null the thread sleeps, at most until the operation ends.
   std::function<void(int64_t milliseconds)> sleep;
-  // Changes a text in place: every string value and member name of every JSON that is
-  // handed in, every error, every name. Must be quick, give the same for the same and
-  // leave alone what it has redacted. Called by one thread at a time.
+  // Changes a text in place: every string, number and member name of every JSON that is
+  // handed in, every error, every name. A number that it changes becomes a string. Must be
+  // quick, give the same for the same and leave alone what it has redacted. Called by one
+  // thread at a time.
   std::function<void(std::string*)> redact;
 };
 

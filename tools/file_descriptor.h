@@ -5,7 +5,7 @@
 
 #include <utility>
 
-namespace nimbus::tools::agent {
+namespace nimbus::tools {
 
 class FileDescriptor {
  public:
@@ -29,4 +29,4 @@ class FileDescriptor {
   int number_ = -1;
 };
 
-}  // namespace nimbus::tools::agent
+}  // namespace nimbus::tools
