@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,7 +24,10 @@
 #include "bench/run.h"
 #include "nimbus/journal/journal.h"
 #include "nimbus/journal/reader.h"
+#include "nimbus/replay/bisect.h"
+#include "nimbus/replay/forks.h"
 #include "nimbus/replay/patch.h"
+#include "nimbus/replay/recorder.h"
 #include "nimbus/replay/session.h"
 #include "nimbus/replay/state.h"
 #include "nimbus/replay/verify.h"
@@ -314,6 +318,48 @@ absl::Status MeasureFold(const Setup& setup, uint64_t steps, Results* results) {
   return absl::OkStatus();
 }
 
+Row ValueRow(const std::string& question, Aim aim, const std::vector<double>& ms) {
+  return MakeRow({.question = question + ", ms",
+                  .unit = "ms",
+                  .peer = {},
+                  .measure = Measure::kValue,
+                  .aim = aim},
+                 ms, {});
+}
+
+// What must not take a long run from one end to the other: to bisect it, to plan a fork
+// of it, and to begin to execute it again.
+absl::Status MeasureVerbs(const Setup& setup, const fs::path& store, const Uuid& operation,
+                          uint64_t steps, Results* results) {
+  NIMBUS_ASSIGN_OR_RETURN(const std::unique_ptr<Journal> journal, OpenToRead(store));
+  const auto judge = [&](const replay::Trial& trial) -> absl::StatusOr<replay::Judgement> {
+    return trial.step > steps / 3 ? replay::Judgement::kBad : replay::Judgement::kGood;
+  };
+  const replay::RecorderOptions again{.mode = replay::RecorderOptions::Mode::kReexecute};
+  const std::pair<std::string, std::function<absl::Status()>> verbs[] = {
+      {"bisect {} steps",
+       [&] { return replay::BisectOperation(*journal, operation, judge, {}).status(); }},
+      {"plan a fork at the end of {} steps",
+       [&] {
+         return replay::PlanFork(*journal, operation, {.kind = replay::Point::Kind::kEnd}).status();
+       }},
+      {"open a recording of {} steps to execute it again", [&] {
+         return replay::Recorder::Open(journal.get(),
+                                       {.id = operation, .type = "chat", .input = "null"}, again)
+             .status();
+       }}};
+  for (const auto& [question, verb] : verbs) {
+    std::vector<double> ms;
+    for (size_t round = 0; round < setup.rounds; ++round) {
+      const auto begin = std::chrono::steady_clock::now();
+      NIMBUS_RETURN_IF_ERROR(verb());
+      ms.push_back(SecondsSince(begin) * 1e3);
+    }
+    results->rows.push_back(ValueRow(fmt::format(fmt::runtime(question), steps), AtMost(300), ms));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status MeasureSeek(const Setup& setup, uint64_t steps, Results* results) {
   const fs::path store = setup.directory / "long", other = setup.directory / "short";
   const uint64_t few = std::min(steps, kShortSteps);
@@ -333,24 +379,16 @@ absl::Status MeasureSeek(const Setup& setup, uint64_t steps, Results* results) {
   }
   const std::string of = fmt::format("of {} steps", steps);
   const std::string peer = fmt::format("of {} steps", few);
-  const auto add = [&](const std::string& what, Aim aim, const std::vector<double>& ms) {
-    results->rows.push_back(MakeRow({.question = fmt::format("{} {}, ms", what, of),
-                                     .unit = "ms",
-                                     .peer = {},
-                                     .measure = Measure::kValue,
-                                     .aim = aim},
-                                    ms, {}));
-  };
-  add("state after the last", AtMost(300), last_ms);
-  add("state after the middle", AtMost(300), middle_ms);
+  results->rows.push_back(ValueRow("state after the last " + of, AtMost(300), last_ms));
+  results->rows.push_back(ValueRow("state after the middle " + of, AtMost(300), middle_ms));
   results->rows.push_back(MakeRow({.question = fmt::format("the same {}, MB", of),
                                    .unit = "MB",
                                    .peer = peer,
                                    .measure = Measure::kDifference,
                                    .aim = AtMost(4)},
                                   last_mb, short_mb));
-  add("(run to compare: the last, of fewer)", {}, short_ms);
-  return absl::OkStatus();
+  results->rows.push_back(ValueRow("(run to compare: the last, of fewer) " + of, {}, short_ms));
+  return MeasureVerbs(setup, store, run[0], steps, results);
 }
 
 absl::Status MeasureThreads(const Setup& setup, uint64_t steps, Results* results) {

@@ -155,6 +155,11 @@ const schema::fb::Outcome* OutcomeOf(const schema::fb::Record& record) {
   }
 }
 
+std::optional<schema::Digest> DigestOf(const schema::fb::Body* body) {
+  if (body == nullptr || body->digest() == nullptr) return std::nullopt;
+  return schema::FromFb(*body->digest());
+}
+
 absl::StatusOr<uint32_t> StepNumberOf(const journal::Journal& journal,
                                       const schema::fb::Record& record) {
   const schema::fb::Id* id = StepIdOf(record);

@@ -70,6 +70,9 @@ const schema::fb::Outcome* OutcomeOf(const schema::fb::Record& record);
 // What a step took, or one of its attempts that failed; nullptr of any other event.
 const schema::fb::Outcome* StepOutcomeOf(const schema::fb::Record& record);
 
+// The digest of a state that a body tells; nullopt when it tells none, or there is none.
+std::optional<schema::Digest> DigestOf(const schema::fb::Body* body);
+
 // The number of the step that the record tells of; 0 when it tells of none.
 absl::StatusOr<uint32_t> StepNumberOf(const journal::Journal& journal,
                                       const schema::fb::Record& record);

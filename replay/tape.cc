@@ -96,7 +96,7 @@ absl::StatusOr<StreamReader*> Tape::Select(size_t part) {
 }
 
 absl::Status Tape::AddParent(const ForkOrigin& origin) {
-  const Uuid fork = parts_.back().operation;
+  const Uuid forked = parts_.back().operation;
   parts_.push_back({.operation = origin.parent});
   const absl::StatusOr<StreamReader*> parent = Select(parts_.size() - 1);
   if (absl::IsNotFound(parent.status())) {
@@ -110,7 +110,7 @@ absl::Status Tape::AddParent(const ForkOrigin& origin) {
   if (steps.open.empty()) return absl::OkStatus();
   return Error(Code::kFailedPrecondition,
                "step {} of operation {} has not ended where operation {} was forked",
-               steps.open.front().step.number, origin.parent.ToString(), fork.ToString());
+               steps.open.front().step.number, origin.parent.ToString(), forked.ToString());
 }
 
 // The last record of the parent that its fork goes on from.

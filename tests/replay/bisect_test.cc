@@ -53,8 +53,10 @@ TEST_F(BisectTest, HalvesALongRun) {
       events.push_back(journal::StepEvent<schema::fb::StepStartedT>(operation_, step));
     }
     events.push_back(journal::StepEvent<schema::fb::StepCompletedT>(operation_, step));
+    if (events.size() < 4000 && number < kSteps) continue;
+    ASSERT_THAT(journal_->Append(events), IsOk());
+    events.clear();
   }
-  ASSERT_THAT(journal_->Append(events), IsOk());
   for (const uint32_t bad : {1u, 2u, 1000u, 2731u, 4000u, kSteps}) {
     const BisectReport report = Bisected(BadFrom(bad));
     EXPECT_EQ(report.first_bad, bad);

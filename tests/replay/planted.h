@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -100,8 +101,14 @@ inline absl::StatusOr<Copy> AppendCopy(journal::Journal* journal,
     if (added) at->second = schema::NewUuid();
     *step = std::make_unique<schema::fb::Id>(at->second.ToFb());
   }
-  NIMBUS_ASSIGN_OR_RETURN(const journal::Appended appended, journal->Append(events));
-  copy.first = appended.first;
+  NIMBUS_ASSIGN_OR_RETURN(copy.first, journal->Size());
+  // Nobody else appends, and an append takes so many events at most.
+  constexpr size_t kEventsMax = 4096;
+  for (std::span<const schema::Event> left = events; !left.empty();) {
+    const size_t count = std::min(left.size(), kEventsMax);
+    NIMBUS_RETURN_IF_ERROR(journal->Append(left.first(count)).status());
+    left = left.subspan(count);
+  }
   return copy;
 }
 
