@@ -18,6 +18,7 @@
 #include "nimbus/journal/prune.h"
 #include "nimbus/schema/check.h"
 #include "nimbus/schema/status.h"
+#include "tools/cli/nearest.h"
 #include "tools/cli/progress.h"
 #include "tools/cli/terminal.h"
 
@@ -103,13 +104,47 @@ int CodeAfterOutput(int code) {
   return kIoError;
 }
 
+// What somebody may have meant by a word that the command does not know.
+std::string Near(const CLI::App* app, const std::string& word) {
+  std::vector<std::string> known;
+  for (const CLI::App* at = app; at != nullptr;) {
+    const std::vector<CLI::App*> chosen = at->get_subcommands();
+    if (word.starts_with('-')) {
+      for (const CLI::Option* option : at->get_options()) {
+        for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+      }
+    } else if (chosen.empty()) {
+      for (const CLI::App* command : at->get_subcommands([](const CLI::App*) { return true; })) {
+        known.push_back(command->get_name());
+      }
+    }
+    at = chosen.empty() ? nullptr : chosen.back();
+  }
+  return DidYouMean(word, known);
+}
+
+// Of the program and the command that was chosen.
+std::vector<std::string> UnknownWords(const CLI::App* app) {
+  std::vector<std::string> unknown = app->remaining(false);
+  for (const CLI::App* chosen : app->get_subcommands()) {
+    const std::vector<std::string> more = UnknownWords(chosen);
+    unknown.insert(unknown.end(), more.begin(), more.end());
+  }
+  std::erase(unknown, "--");
+  return unknown;
+}
+
 // The command line is wrong, or asked for help.
 int ExitOf(const CLI::App* app, const CLI::ParseError& error) {
-  std::vector<std::string> unknown = app->remaining(true);
-  std::erase(unknown, "--");
-  if (error.get_name() == "RequiredError" && !unknown.empty()) {
-    PrintError(Error(Code::kInvalidArgument, "no command '{}'; see --help",
-                     WithoutMarks(unknown.front())));
+  const std::vector<std::string> unknown = UnknownWords(app);
+  const bool no_command = error.get_name() == "RequiredError";
+  const bool extras = error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError);
+  if (!unknown.empty() && (no_command || extras)) {
+    const std::string word = WithoutMarks(unknown.front());
+    const std::string near = Near(app, word.substr(0, word.find('=')));
+    PrintError(Error(Code::kInvalidArgument, "{} '{}'{}",
+                     no_command ? "no command" : "unexpected argument", word,
+                     near.empty() ? "; see --help" : near));
     return kUsage;
   }
   if (error.get_exit_code() != 0) std::cerr << program_name << ": ";

@@ -225,8 +225,7 @@ class EventReader {
   Notes& notes_;
   Operation& operation_;
   std::optional<InspectState> state_;
-  InspectState::Document settled_;  // the state after the steps so far
-  std::vector<Json> outputs_;       // of the steps
+  std::vector<Json> outputs_;  // of the steps
   std::vector<ToolSpan> tool_spans_;
   std::map<size_t, Json::Array> sandbox_;  // by step
   CostMeter meter_;
@@ -275,8 +274,7 @@ absl::Status EventReader::TakeInit(const Fields& event) {
   NIMBUS_ASSIGN_OR_RETURN(Json resolved,
                           references_.Resolve(*state, event.PathOf("state"), &notes_));
   state_.emplace(std::move(resolved), InspectStateLimits{.state_bytes_max = kStateBytesMax});
-  settled_ = state_->current();
-  operation_.state = *settled_;
+  operation_.state = state_->current();
   return absl::OkStatus();
 }
 
@@ -344,9 +342,8 @@ void EventReader::AddStep(Step step, Json output) {
 
 // What has changed belongs to the last step; before the first, to that.
 void EventReader::SettleState() {
-  if (!state_.has_value() || settled_ == state_->current() || operation_.steps.empty()) return;
-  Json patch = replay::Diff(*settled_, *state_->current());
-  settled_ = state_->current();
+  if (!state_.has_value() || operation_.steps.empty()) return;
+  Json patch = state_->TakePatch();
   if (!patch.array().empty()) operation_.steps.back().patch = std::move(patch);
 }
 
@@ -444,7 +441,7 @@ absl::Status EventReader::TakeOther(const Fields& event, std::string_view kind, 
 
 void EventReader::Finish() {
   SettleState();
-  if (state_.has_value() && operation_.steps.empty()) operation_.state = *state_->current();
+  if (state_.has_value() && operation_.steps.empty()) operation_.state = state_->current();
   for (size_t i = 0; i < outputs_.size(); ++i) {
     const auto at = sandbox_.find(i);
     if (at != sandbox_.end()) outputs_[i].Set("sandbox", Json::MakeArray(std::move(at->second)));
@@ -460,7 +457,7 @@ absl::Status CompareState(const Fields& sample, const References& references,
                           const InspectState& state, Notes* notes) {
   for (const std::string_view key : {"messages", "output", "store", "metadata"}) {
     const Json* recorded = sample.Find(key);
-    const Json* made = state.current()->Find(key);
+    const Json* made = state.current().Find(key);
     if (recorded == nullptr || made == nullptr) continue;
     NIMBUS_ASSIGN_OR_RETURN(const Json resolved,
                             references.Resolve(*recorded, sample.PathOf(key), notes));

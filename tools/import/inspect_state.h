@@ -9,18 +9,22 @@
 //   NIMBUS_RETURN_IF_ERROR(state.OpenSpan("generate"));
 //   NIMBUS_RETURN_IF_ERROR(state.Change(changes, {.span = "generate"}, "events[4]", &notes));
 //   state.CloseSpan("generate");
-//   state.current();
+//   state.TakePatch()                                 // what has changed since the last one
 //
-// One thread.
+// An event costs what it changes, unless its span holds changes already: then what the
+// state is, too. Memory: the state, and what takes the changes since the oldest open span
+// back. One thread.
 #pragma once
 
 #include <cstddef>
-#include <memory>
+#include <cstdint>
+#include <deque>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "nimbus/replay/patch.h"
 #include "nimbus/schema/json.h"
 
 namespace nimbus::tools::import {
@@ -40,18 +44,18 @@ class Notes {
 
 struct InspectStateLimits {
   size_t state_bytes_max = 48u << 20;
-  size_t kept_bytes_max = 256u << 20;  // of all states that open spans began with
+  size_t kept_bytes_max = 256u << 20;  // that changes since the oldest open span replaced
   size_t open_spans_max = 1000;        // spans and steps
 };
 
 class InspectState {
  public:
-  // A state that somebody may still want; the same object while nothing changes.
-  using Document = std::shared_ptr<const schema::Json>;
-
   explicit InspectState(schema::Json initial, const InspectStateLimits& limits = {});
 
-  const Document& current() const { return current_; }
+  const schema::Json& current() const { return current_; }
+
+  // A patch (RFC 6902) from the state as it was at the last call, or at first, to this.
+  schema::Json TakePatch();
 
   // ResourceExhausted: too many are open.
   absl::Status OpenSpan(std::string id);
@@ -76,16 +80,33 @@ class InspectState {
  private:
   struct Span {
     std::string id;
-    Document began_with;
+    uint64_t version;  // of the state that it began with
+  };
+  struct Past {  // what made a version of the one before
+    replay::Undo undo;
+    size_t bytes;
   };
 
-  Document Keep(schema::Json state, size_t bytes);
-  Document BaseOf(std::string_view span) const;
+  absl::Status ApplyInPlace(const schema::Json& changes, const Place& place,
+                            const std::string& path, Notes* notes);
+  absl::Status ApplyAll(const schema::Json& changes, const Place& place, const std::string& path,
+                        Notes* notes, std::vector<Past>* done);
+  absl::Status ApplyToBase(uint64_t version, const schema::Json& changes, const Place& place,
+                           const std::string& path, Notes* notes);
+  absl::Status Apply(const schema::Json& patch, std::vector<Past>* done);
+  absl::Status Keep(std::vector<Past> done, const std::string& path);
+  uint64_t version() const { return forgotten_ + past_.size(); }
+  uint64_t VersionOf(std::string_view span) const;
+  void Forget();
 
   InspectStateLimits limits_;
-  std::shared_ptr<size_t> kept_bytes_;
-  Document current_;
+  schema::Json current_;
+  size_t bytes_ = 0;  // of its text
   std::vector<Span> spans_;
+  std::deque<Past> past_;   // since the oldest open span
+  uint64_t forgotten_ = 0;  // versions before those
+  size_t past_bytes_ = 0;
+  schema::Json::Array pending_;  // the patch so far
 };
 
 }  // namespace nimbus::tools::import

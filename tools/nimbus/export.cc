@@ -5,13 +5,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 #include <functional>
 #include <iostream>
 #include <memory>
 
 #include "nimbus/schema/status.h"
+#include "tools/cli/output.h"
 #include "tools/cli/select.h"
 #include "tools/cli/show.h"
 #include "tools/import/archive.h"
@@ -23,7 +22,6 @@
 namespace nimbus::tools {
 namespace {
 
-namespace fs = std::filesystem;
 using schema::Error;
 using schema::Json;
 using schema::fb::EntityKind;
@@ -32,7 +30,7 @@ using Code = absl::StatusCode;
 struct ExportCommand {
   std::string id;
   std::string format = "original";
-  std::string output;
+  std::string output = "-";
   bool list = false;
   bool content = false;
 };
@@ -155,49 +153,22 @@ absl::Status WriteConverted(const import::Session& session, const ExportCommand&
   return absl::OkStatus();
 }
 
-using Write = std::function<absl::Status(std::ostream* out, const std::string& name)>;
-
-absl::Status WriteTo(std::ostream* out, const std::string& name, const Write& write) {
-  NIMBUS_RETURN_IF_ERROR(write(out, name));
-  out->flush();
-  return *out ? absl::OkStatus() : Error(Code::kUnavailable, "{}: write failed", name);
-}
-
-absl::Status WriteOutput(const ExportCommand& command, const Write& write) {
-  if (command.output.empty() || command.output == "-")
-    return WriteTo(&std::cout, "standard output", write);
-  // A file is written beside itself first: an export that fails leaves what was
-  // there. What is no file, as a pipe or a device, is written as it is.
-  std::error_code error;
-  const fs::file_status target = fs::status(command.output, error);
-  const bool replace = !fs::exists(target) || fs::is_regular_file(target);
-  const std::string written = command.output + (replace ? ".new" : "");
-  {
-    std::ofstream file(written, std::ios::binary | std::ios::trunc);
-    if (!file) return Error(Code::kUnavailable, "{}: can't be written", written);
-    NIMBUS_RETURN_IF_ERROR(WriteTo(&file, written, write));
-  }
-  if (replace) fs::rename(written, command.output, error);
-  if (replace && error) {
-    return Error(Code::kUnavailable, "{}: {}", command.output, error.message());
-  }
-  return absl::OkStatus();
-}
-
 absl::StatusOr<int> Export(const cli::CommandLine& line, const ExportCommand& command) {
   NIMBUS_ASSIGN_OR_RETURN(const auto journal, cli::OpenJournal(line));
   if (command.list) return List(line, *journal);
   if (command.format == "original") {
     NIMBUS_ASSIGN_OR_RETURN(const schema::Uuid source, SelectSource(*journal, command.id));
-    NIMBUS_RETURN_IF_ERROR(WriteOutput(command, [&](std::ostream* out, const std::string& name) {
-      return WriteRecords(*journal, source, out, name);
-    }));
+    NIMBUS_RETURN_IF_ERROR(
+        cli::WriteOutput(command.output, [&](std::ostream* out, const std::string& name) {
+          return WriteRecords(*journal, source, out, name);
+        }));
     return cli::kHolds;
   }
   NIMBUS_ASSIGN_OR_RETURN(const import::Session session, ReadSelected(*journal, command.id));
-  NIMBUS_RETURN_IF_ERROR(WriteOutput(command, [&](std::ostream* out, const std::string&) {
-    return WriteConverted(session, command, out);
-  }));
+  NIMBUS_RETURN_IF_ERROR(
+      cli::WriteOutput(command.output, [&](std::ostream* out, const std::string&) {
+        return WriteConverted(session, command, out);
+      }));
   return cli::kHolds;
 }
 

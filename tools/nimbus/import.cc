@@ -95,6 +95,8 @@ void PrintReport(const std::string& file, const import::ImportReport& report) {
 // is interrupted is the last.
 absl::StatusOr<int> Import(const cli::CommandLine& line, const ImportCommand& command) {
   NIMBUS_ASSIGN_OR_RETURN(const std::string store, cli::StorePath(line));
+  // Made by init alone: a mistyped --store is not to become one.
+  NIMBUS_RETURN_IF_ERROR(cli::OpenJournal(line).status());
   // An import waits for no one: what a higher level saves, it saves for good.
   NIMBUS_ASSIGN_OR_RETURN(const auto journal,
                           journal::Journal::Open(store, {.compression_level = kCompressionLevel}));

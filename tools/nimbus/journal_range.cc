@@ -3,13 +3,13 @@
 
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <memory>
 #include <optional>
 
 #include "nimbus/journal/range.h"
 #include "nimbus/schema/status.h"
+#include "tools/cli/output.h"
 #include "tools/cli/progress.h"
 #include "tools/cli/show.h"
 #include "tools/nimbus/commands.h"
@@ -55,36 +55,19 @@ absl::StatusOr<journal::RangeInfo> WriteRange(const journal::Journal& journal,
                static_cast<std::streamsize>(bytes.size()));
     return *out ? absl::OkStatus() : Error(Code::kUnavailable, "{}: write failed", name);
   };
-  NIMBUS_ASSIGN_OR_RETURN(
-      const journal::RangeInfo range,
-      journal::ExportRange(
-          journal, {.from = command.from, .to = command.to, .progress = Watch(&progress)}, write));
-  out->flush();
-  if (!*out) return Error(Code::kUnavailable, "{}: write failed", name);
-  return range;
+  return journal::ExportRange(
+      journal, {.from = command.from, .to = command.to, .progress = Watch(&progress)}, write);
 }
 
 absl::StatusOr<int> Export(const cli::CommandLine& line, const ExportCommand& command) {
   NIMBUS_ASSIGN_OR_RETURN(const auto journal, cli::OpenJournal(line));
-  if (command.file == "-") {
-    NIMBUS_RETURN_IF_ERROR(WriteRange(*journal, command, &std::cout, "standard output").status());
-    return cli::kHolds;
-  }
-  // Written beside itself first: a file of that name is whole, whatever happens.
-  const std::string written = command.file + ".new";
-  absl::StatusOr<journal::RangeInfo> range = absl::UnknownError("");
-  {
-    std::ofstream file(written, std::ios::binary | std::ios::trunc);
-    if (!file) return Error(Code::kUnavailable, "{}: can't be written", written);
-    range = WriteRange(*journal, command, &file, written);
-  }
-  std::error_code error;
-  if (!range.ok()) {
-    fs::remove(written, error);
-    return range.status();
-  }
-  fs::rename(written, command.file, error);
-  if (error) return Error(Code::kUnavailable, "{}: {}", command.file, error.message());
+  absl::StatusOr<journal::RangeInfo> range;
+  NIMBUS_RETURN_IF_ERROR(
+      cli::WriteOutput(command.file, [&](std::ostream* out, const std::string& name) {
+        range = WriteRange(*journal, command, out, name);
+        return range.status();
+      }));
+  if (command.file == "-") return cli::kHolds;
   if (line.json) {
     cli::PrintJson(RangeJson(*range));
   } else {

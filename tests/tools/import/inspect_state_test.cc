@@ -1,8 +1,10 @@
 #include "tools/import/inspect_state.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "testing/random.h"
 #include "testing/status_matchers.h"
 
 namespace nimbus::tools::import {
@@ -27,7 +29,7 @@ class InspectStateTest : public ::testing::Test {
   absl::Status Change(std::string_view changes, const Place& place = {}) {
     return state_.Change(Parse(changes), place, "events[7]", &notes_);
   }
-  std::string Text() const { return state_.current()->Dump(); }
+  std::string Text() const { return state_.current().Dump(); }
 
   InspectState state_{Parse(R"({"messages":[],"store":{"a":1}})")};
   Notes notes_;
@@ -79,10 +81,60 @@ TEST_F(InspectStateTest, StepsEndInnermostFirst) {
   state_.CloseStep();  // none is open
 }
 
-TEST_F(InspectStateTest, KeepsTheSameDocumentWhileNothingChanges) {
-  const InspectState::Document before = state_.current();
-  ASSERT_THAT(state_.OpenSpan("s"), IsOk());
-  EXPECT_EQ(state_.current(), before);
+TEST_F(InspectStateTest, TellsWhatHasChangedSinceItWasAsked) {
+  ASSERT_THAT(state_.OpenSpan("outer"), IsOk());
+  EXPECT_EQ(state_.TakePatch().Dump(), "[]");
+  ASSERT_THAT(Change(R"([{"op":"add","path":"/messages/-","value":"m"},
+                         {"op":"test","path":"/messages/0","value":"m"},
+                         {"op":"replace","path":"/store","value":{"a":1}}])"),
+              IsOk());
+  EXPECT_EQ(state_.TakePatch().Dump(), R"([{"op":"add","path":"/messages/-","value":"m"}])");
+  EXPECT_EQ(state_.TakePatch().Dump(), "[]");
+  // Of what a span tells again only what is new.
+  ASSERT_THAT(Change(R"([{"op":"add","path":"/messages/0","value":"m"},
+                         {"op":"replace","path":"/store/a","value":2}])",
+                     {.span = "outer"}),
+              IsOk());
+  EXPECT_EQ(state_.TakePatch().Dump(), R"([{"op":"replace","path":"/store/a","value":2}])");
+}
+
+// However the spans lie, each event is applied to the state that its own began with: as it
+// is when every state is kept whole.
+TEST_F(InspectStateTest, GoesBackToTheBeginningOfAnySpan) {
+  test::SeededRandom random;
+  for (int round = 0; round < 200; ++round) {
+    InspectState state(Parse(R"({"list":[],"store":{"n":0}})"));
+    struct Open {
+      std::string id;
+      Json began_with;
+    };
+    std::vector<Open> open;
+    Json replayed = state.current();
+    for (int i = 0; i < 40; ++i) {
+      const uint64_t what = random.Below(4);
+      const size_t at = open.empty() ? 0 : random.Below(open.size());
+      if (what == 0) {
+        open.push_back({fmt::format("s{}", i), state.current()});
+        ASSERT_THAT(state.OpenSpan(open.back().id), IsOk());
+      } else if (what == 1 && !open.empty()) {
+        state.CloseSpan(open[at].id);
+        open.erase(open.begin() + static_cast<std::ptrdiff_t>(at));
+      } else if (!open.empty()) {
+        const Json patch = Parse(fmt::format(
+            R"([{{"op":"add","path":"/list/-","value":{0}}},
+                {{"op":"replace","path":"/store/n","value":{0}}},
+                {{"op":"add","path":"/store/k{1}","value":[{0}]}}])",
+            i, random.Below(3)));
+        Json expected = open[at].began_with;
+        ASSERT_THAT(replay::ApplyPatch(patch, &expected), IsOk());
+        ASSERT_THAT(state.Change(patch, {.span = open[at].id}, "e", &notes_), IsOk());
+        ASSERT_EQ(state.current(), expected);
+      }
+      ASSERT_THAT(replay::ApplyPatch(state.TakePatch(), &replayed), IsOk());
+      ASSERT_EQ(replayed, state.current());
+    }
+  }
+  EXPECT_THAT(notes_.Take(), IsEmpty());
 }
 
 TEST_F(InspectStateTest, SaysWhatIsReplacedOtherThanRecordedAndReplacesIt) {
@@ -95,6 +147,7 @@ TEST_F(InspectStateTest, SaysWhatDoesNotFitAndLeavesTheStateAlone) {
   EXPECT_THAT(Change(R"([{"op":"add","path":"/x","value":1},{"op":"remove","path":"/y"}])"),
               IsOk());
   EXPECT_EQ(Text(), R"({"messages":[],"store":{"a":1}})");
+  EXPECT_EQ(state_.TakePatch().Dump(), "[]");
   EXPECT_THAT(notes_.Take(), ElementsAre(HasSubstr("events[7].changes[1]: not applied")));
 }
 
@@ -118,12 +171,17 @@ TEST(InspectStateLimitsTest, AreNamedAndCanBeReached) {
   InspectState large(initial, {.state_bytes_max = 20});
   EXPECT_THAT(large.Change(changes, {}, "e", &notes),
               StatusIs(absl::StatusCode::kResourceExhausted));
-  for (const size_t kept : {31u, 32u}) {
+  // What a change replaces is kept while a span that began before it is open.
+  const Json replacing = Parse(R"([{"op":"remove","path":"/text"}])");
+  const size_t bytes = replacing.Dump().size() + 9;  // "text":"" with what separates it
+  for (const size_t kept : {bytes - 1, bytes}) {
     InspectState keeps(initial, {.kept_bytes_max = kept, .open_spans_max = 1});
     ASSERT_THAT(keeps.OpenSpan("s"), IsOk());
     EXPECT_THAT(keeps.OpenSpan("t"), StatusIs(absl::StatusCode::kResourceExhausted));
-    EXPECT_EQ(keeps.Change(changes, {}, "e", &notes).ok(), kept == 32) << kept;
+    EXPECT_EQ(keeps.Change(replacing, {}, "e", &notes).ok(), kept == bytes) << kept;
   }
+  InspectState forgets(initial, {.kept_bytes_max = 0});
+  EXPECT_THAT(forgets.Change(replacing, {}, "e", &notes), IsOk());
 }
 
 TEST(NotesTest, AreTheFirstAndHowManyMore) {

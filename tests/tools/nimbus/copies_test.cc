@@ -102,6 +102,19 @@ TEST_F(CopiesTest, KeepAReplicaByRanges) {
       0);
 }
 
+// As root, renaming a file over a device would take that away from everybody.
+TEST_F(CopiesTest, AreWrittenIntoWhatIsNoFileAsItIs) {
+  for (const std::string command : {"journal export pipe", "export @ --format atif -o pipe"}) {
+    const Finished run = Shell("rm -f pipe; mkfifo pipe; cat pipe >copy & $NIMBUS " + command +
+                               "; e=$?; wait; exit $e");
+    EXPECT_EQ(run.exit_code, 0) << run.err;
+    EXPECT_TRUE(fs::is_fifo(Path("pipe"))) << command;
+    EXPECT_GT(fs::file_size(Path("copy")), 100u) << command;
+  }
+  ExpectError(Nimbus({"journal", "export", "."}), 74, ".: can't be written");
+  EXPECT_FALSE(fs::exists(Path("pipe.new")));
+}
+
 TEST_F(CopiesTest, SayWhatIsWrongWithARange) {
   ASSERT_EQ(Nimbus({"journal", "export", "good"}).exit_code, 0);
   const std::string good = *test::ReadFile(directory_ / "good");

@@ -119,7 +119,16 @@ TEST_F(OutputTest, TakesOnlyCountsForCounts) {
 TEST_F(OutputTest, SaysWhichCommandThereIsNot) {
   const Finished run = Nimbus({"histroy", "list"});
   EXPECT_EQ(run.exit_code, 64);
-  EXPECT_EQ(run.err, "nimbus: no command 'histroy'; see --help\n");
+  EXPECT_EQ(run.err, "nimbus: no command 'histroy'; did you mean 'history'?\n");
+  EXPECT_EQ(Nimbus({"histor", "lst"}).err,
+            "nimbus: no command 'histor'; did you mean 'history'?\n");
+  EXPECT_EQ(Nimbus({"history", "lst"}).err, "nimbus: no command 'lst'; did you mean 'list'?\n");
+  EXPECT_EQ(Nimbus({"quux"}).err, "nimbus: no command 'quux'; see --help\n");
+  EXPECT_EQ(Nimbus({"history", "show", "@", "--folow"}).err,
+            "nimbus: unexpected argument '--folow'; did you mean '--follow'?\n");
+  EXPECT_EQ(Nimbus({"history", "list", "--limt=3", "more"}).exit_code, 64);
+  EXPECT_EQ(Nimbus({"history", "show", "--"}).err,
+            "nimbus: ID is required\nRun with --help for more information.\n");
   EXPECT_EQ(Nimbus({"history", "lst"}).exit_code, 64);
   EXPECT_EQ(Nimbus({}).exit_code, 64);
   EXPECT_EQ(Nimbus({"history", "list", "--colour"}).exit_code, 64);

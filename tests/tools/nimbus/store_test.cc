@@ -33,6 +33,7 @@ class StoreTest : public CommandLineTest {
 TEST_F(StoreTest, MustBeThere) {
   ExpectError(Nimbus({"history", "list"}), 66, "make one with 'nimbus init'");
   ExpectError(Replay({"list"}), 66, "make one with 'nimbus init'");
+  ExpectError(Nimbus({"import", File("a", SessionLines(0, 2))}), 66, "make one with 'nimbus init'");
   EXPECT_FALSE(fs::exists(Path("store"))) << "reading makes no store";
 }
 
@@ -44,7 +45,7 @@ TEST_F(StoreTest, MustBeAStore) {
   File("other/mine", "text");
   ExpectError(Nimbus({"--store", "other", "history", "list"}), 66, "no store at other");
   ExpectError(Nimbus({"--store", "other", "init"}), 65, "not empty and not a Nimbus store");
-  ExpectError(Nimbus({"--store", "other", "import", "file"}), 65, "not empty and not a Nimbus");
+  ExpectError(Nimbus({"--store", "other", "import", "file"}), 66, "no store at other");
   EXPECT_EQ(test::ReadFile(directory_ / "other/mine"), "text");
   EXPECT_EQ(std::distance(fs::directory_iterator(Path("other")), {}), 1);
 }
