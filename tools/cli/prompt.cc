@@ -20,6 +20,7 @@ namespace nimbus::tools::cli {
 namespace {
 
 constexpr int kLookAtInterruptsMs = 200;
+constexpr int kControlD = 4;
 
 // The next character that is typed; -1 at the end of the input, and when there is an
 // interrupt, which libedit by itself would wait out.
@@ -35,7 +36,10 @@ int ReadCharacter(std::FILE*) {
     if (read(STDIN_FILENO, &byte, 1) != 1) return -1;
     wchar_t character;
     const size_t used = std::mbrtowc(&character, &byte, 1, &state);
-    if (used <= 1) return static_cast<int>(character);
+    // libedit prompts first and takes the terminal out of its line mode then; a control-D
+    // that was typed between the two has become a NUL.
+    if (used == 0) return kControlD;
+    if (used == 1) return static_cast<int>(character);
     if (used == static_cast<size_t>(-1)) return '?';
   }
 }

@@ -41,6 +41,13 @@ const char* EscapeOf(Style style) {
 
 bool IsContinuation(char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }
 
+// A terminal obeys them: C0, DEL, and C1 (two bytes in UTF-8).
+bool BeginsControl(std::string_view text) {
+  const auto byte = static_cast<unsigned char>(text[0]);
+  const auto next = static_cast<unsigned char>(text.size() > 1 ? text[1] : 0);
+  return byte < 0x20 || byte == 0x7f || (byte == 0xc2 && next >= 0x80 && next < 0xa0);
+}
+
 size_t CharactersIn(std::string_view text) {
   return static_cast<size_t>(
       std::count_if(text.begin(), text.end(), [](char c) { return !IsContinuation(c); }));
@@ -71,15 +78,17 @@ std::string Paint(Style style, std::string_view text, const std::ostream& out) {
 std::string OneLine(std::string_view text, size_t width) {
   std::string line;
   size_t characters = 0;
-  for (const char c : text) {
+  for (size_t at = 0; at < text.size(); ++at) {
+    const char c = text[at];
     if (!IsContinuation(c) && ++characters > width) {
       // Make room for the mark.
       while (!line.empty() && IsContinuation(line.back())) line.pop_back();
       if (!line.empty()) line.pop_back();
       return line + "…";
     }
-    const auto byte = static_cast<unsigned char>(c);
-    line.push_back(byte < 0x20 || byte == 0x7f ? ' ' : c);
+    const bool control = BeginsControl(text.substr(at));
+    line.push_back(control ? ' ' : c);
+    if (control && c == '\xc2') ++at;
   }
   return line;
 }

@@ -171,7 +171,8 @@ class Stepping {
     NIMBUS_RETURN_IF_ERROR(CheckPointer(text));
     NIMBUS_ASSIGN_OR_RETURN(const replay::Pointer pointer, replay::ParsePointer(text));
     const Json* value = replay::FindValue(stepper_.state().document(), pointer);
-    if (value == nullptr) return Error(Code::kNotFound, "the state has no {}", text);
+    if (value == nullptr)
+      return Error(Code::kNotFound, "the state has no {}", cli::OneLine(text, kSummaryWidth));
     return PrintValue(*value);
   }
 
@@ -182,7 +183,8 @@ class Stepping {
 
   absl::Status Search(const std::string& text) {
     NIMBUS_ASSIGN_OR_RETURN(const std::optional<std::string> found, stepper_.Search(text));
-    if (!found.has_value()) return Error(Code::kNotFound, "no step holds '{}'", text);
+    if (!found.has_value())
+      return Error(Code::kNotFound, "no step holds '{}'", cli::OneLine(text, kSummaryWidth));
     if (!line_.json) cli::Print("in its {}\n", *found);
     return Where({});
   }

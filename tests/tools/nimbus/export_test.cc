@@ -42,6 +42,7 @@ TEST_F(ExportCommandTest, WritesAnOperationOrASessionAsAtif) {
 
 TEST_F(ExportCommandTest, BringsBackWhatItWroteAsAtif) {
   ASSERT_EQ(Nimbus({"export", session_, "--format", "atif", "-o", "t.json"}).exit_code, 0);
+  ASSERT_EQ(Nimbus({"--store", "other", "init"}).exit_code, 0);
   const Json report = Document(Nimbus({"--store", "other", "import", "t.json", "--json"}));
   EXPECT_EQ(report.array().at(0).StringOr("format"), "atif");
   EXPECT_EQ(report.array()[0].Find("operations")->array().size(), 3u);
@@ -59,6 +60,7 @@ TEST_F(ExportCommandTest, WritesOtlpWithContentOnlyWhenAsked) {
   const Finished open = Nimbus({"export", session_, "--format", "otlp", "--content"});
   EXPECT_THAT(open.out, AllOf(HasSubstr("question 2"), HasSubstr("answer 3")));
   File("t.json", open.out);
+  ASSERT_EQ(Nimbus({"--store", "other", "init"}).exit_code, 0);
   const Json report = Document(Nimbus({"--store", "other", "import", "t.json", "--json"}));
   EXPECT_EQ(report.array().at(0).StringOr("format"), "otlp-json");
   EXPECT_EQ(report.array()[0].Find("llm_calls")->AsInt(), 3);
