@@ -75,6 +75,7 @@ class Views {
   // As Database documents them.
   absl::Status WaitFor(uint64_t sequence, int64_t timeout_ms) ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status CatchUp(int64_t timeout_ms) ABSL_LOCKS_EXCLUDED(mu_);
+  int64_t command_wait_ms() const { return options_.command_wait_ms; }
   absl::StatusOr<ViewsStatus> GetStatus() ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<std::vector<Quarantined>> GetQuarantine(uint64_t limit) const;
   absl::StatusOr<MigrateReport> Migrate(int version, const MigrateOptions& options);
