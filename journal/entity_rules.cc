@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "nimbus/journal/lifecycle.h"
 #include "nimbus/schema/entity_id.h"
 #include "nimbus/schema/status.h"
 
@@ -14,19 +15,13 @@ using schema::fb::EntityKind;
 using schema::fb::Event;
 using Code = absl::StatusCode;
 
-std::string_view NameOf(Lifecycle state) {
-  static constexpr std::string_view kNames[] = {"pending", "running", "completed", "failed",
-                                                "cancelled"};
-  return kNames[static_cast<size_t>(state)];
-}
-
 constexpr uint8_t Byte(Lifecycle state) { return static_cast<uint8_t>(state); }
 
 Lifecycle StateOf(const Entity& entity) { return static_cast<Lifecycle>(entity.state.state); }
 
 absl::Status Refuse(const Entity& entity, std::string_view rule) {
   return Error(Code::kFailedPrecondition, "{} is {}: {}",
-               Describe(entity.state.kind, entity.state.id), NameOf(StateOf(entity)), rule);
+               Describe(entity.state.kind, entity.state.id), StatusText(StateOf(entity)), rule);
 }
 
 absl::StatusOr<Entity*> StartSession(const RuleContext& context) {

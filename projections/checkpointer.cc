@@ -13,7 +13,8 @@ using sqlite::Connection;
 absl::Status Checkpoint(const std::string& path) {
   NIMBUS_ASSIGN_OR_RETURN(Connection database,
                           Connection::Open(path, {.mode = Connection::Mode::kReadWrite}));
-  return database.Execute("PRAGMA synchronous = NORMAL; PRAGMA wal_checkpoint(PASSIVE)");
+  NIMBUS_RETURN_IF_ERROR(database.Execute("PRAGMA synchronous = NORMAL"));
+  return database.Checkpoint(Connection::CheckpointMode::kPassive).status();
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "generations.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <filesystem>
 #include <string_view>
 #include <system_error>
@@ -20,6 +22,7 @@ namespace {
 using schema::Error;
 
 constexpr std::string_view kSuffix = ".db";
+constexpr int kLockPollMs = 2;
 
 absl::Status SystemError(int error, std::string_view doing, const std::string& path) {
   absl::StatusCode code = absl::StatusCode::kInternal;
@@ -41,6 +44,19 @@ absl::Status SyncDirectory(const std::string& path) {
   return error == 0 ? absl::OkStatus() : SystemError(error, "syncing", path);
 }
 
+// Who has taken the lock file last, as TakeWithin has it.
+std::string HolderOf(int descriptor) {
+  char text[32];
+  const ssize_t size = pread(descriptor, text, sizeof text, 0);
+  const std::string_view written(text, static_cast<size_t>(std::max<ssize_t>(size, 0)));
+  const std::string_view digits =
+      written.substr(std::min(written.find_first_not_of(' '), written.size()));
+  int64_t process = 0;
+  const auto [end, error] = std::from_chars(digits.begin(), digits.end(), process);
+  if (error != std::errc()) return "another process";
+  return fmt::format("process {}", process);
+}
+
 }  // namespace
 
 absl::StatusOr<FileLock> FileLock::Take(const std::string& path) {
@@ -57,11 +73,40 @@ absl::StatusOr<std::optional<FileLock>> FileLock::TryTake(const std::string& pat
   const int descriptor = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (descriptor < 0) return SystemError(errno, "opening", path);
   FileLock lock(descriptor);
-  while (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EWOULDBLOCK) return std::nullopt;
-    if (errno != EINTR) return SystemError(errno, "locking", path);
+  NIMBUS_ASSIGN_OR_RETURN(const bool locked, lock.TryLock(path));
+  if (!locked) return std::nullopt;
+  return lock;
+}
+
+absl::StatusOr<FileLock> FileLock::TakeWithin(const std::string& path, int64_t timeout_ms) {
+  const int descriptor = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (descriptor < 0) return SystemError(errno, "opening", path);
+  FileLock lock(descriptor);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
+  for (;;) {
+    NIMBUS_ASSIGN_OR_RETURN(const bool locked, lock.TryLock(path));
+    if (locked) break;
+    if (std::chrono::steady_clock::now() >= deadline) {
+      return Error(absl::StatusCode::kDeadlineExceeded,
+                   "{} is held by {} after {} ms; if it is stopped, continue or end it", path,
+                   HolderOf(descriptor), timeout_ms);
+    }
+    poll(nullptr, 0, kLockPollMs);  // flock knows no timeout
+  }
+  // For those who wait in vain. What an earlier holder wrote is overwritten by the next.
+  const std::string process = fmt::format("{:>20}\n", getpid());
+  if (pwrite(descriptor, process.data(), process.size(), 0) < 0) {
+    return SystemError(errno, "writing", path);
   }
   return lock;
+}
+
+absl::StatusOr<bool> FileLock::TryLock(const std::string& path) const {
+  while (flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) return false;
+    if (errno != EINTR) return SystemError(errno, "locking", path);
+  }
+  return true;
 }
 
 FileLock::~FileLock() {

@@ -34,6 +34,9 @@ class FileLock {
  public:
   // Waits for it. PermissionDenied when the file can't be written.
   static absl::StatusOr<FileLock> Take(const std::string& path);
+  // Waits at most `timeout_ms` (DeadlineExceeded names the process that holds it then),
+  // since a holder may be stopped. Those who wait are served in no order.
+  static absl::StatusOr<FileLock> TakeWithin(const std::string& path, int64_t timeout_ms);
   // nullopt when somebody else holds it.
   static absl::StatusOr<std::optional<FileLock>> TryTake(const std::string& path);
   ~FileLock();
@@ -42,6 +45,7 @@ class FileLock {
 
  private:
   explicit FileLock(int descriptor) : descriptor_(descriptor) {}
+  absl::StatusOr<bool> TryLock(const std::string& path) const;
 
   int descriptor_;
 };

@@ -153,32 +153,6 @@ absl::StatusOr<Checkpoint> ReadCheckpoint(const Statement& row) {
 
 }  // namespace
 
-std::string_view StatusText(journal::Lifecycle status) {
-  switch (status) {
-    case journal::Lifecycle::kPending:
-      return "pending";
-    case journal::Lifecycle::kRunning:
-      return "running";
-    case journal::Lifecycle::kCompleted:
-      return "completed";
-    case journal::Lifecycle::kFailed:
-      return "failed";
-    case journal::Lifecycle::kCancelled:
-      return "cancelled";
-  }
-  NIMBUS_CHECK(false);
-}
-
-absl::StatusOr<journal::Lifecycle> ParseStatus(std::string_view text) {
-  using journal::Lifecycle;
-  for (const Lifecycle status : {Lifecycle::kPending, Lifecycle::kRunning, Lifecycle::kCompleted,
-                                 Lifecycle::kFailed, Lifecycle::kCancelled}) {
-    if (text == StatusText(status)) return status;
-  }
-  return Error(absl::StatusCode::kInvalidArgument,
-               "'{}' is no status; pending, running, completed, failed and cancelled are", text);
-}
-
 int64_t CentsFromMicrodollars(int64_t microdollars) {
   constexpr int64_t kPerCent = 10'000;
   int64_t cents = microdollars / kPerCent;

@@ -19,8 +19,6 @@ using schema::Event;
 using schema::Uuid;
 using Code = absl::StatusCode;
 
-constexpr int64_t kWaitMs = 10'000;
-
 absl::Status Require(std::string_view field, const std::string& text) {
   if (!text.empty()) return absl::OkStatus();
   return Error(Code::kInvalidArgument, "{}: is required", field);
@@ -166,7 +164,7 @@ absl::StatusOr<std::optional<Persona>> Personas::GetDefault() {
                           journal_->FindName(fb::EntityKind::persona, "role", "default"));
   if (!id.has_value()) return std::nullopt;
   NIMBUS_ASSIGN_OR_RETURN(const PersonaDefinition persona, FindPersona(*journal_, id->ToString()));
-  NIMBUS_RETURN_IF_ERROR(views_->WaitFor(persona.state.first_sequence, kWaitMs));
+  NIMBUS_RETURN_IF_ERROR(views_->WaitFor(persona.state.first_sequence, views_->command_wait_ms()));
   return Get(persona.row_id);
 }
 

@@ -137,7 +137,7 @@ absl::StatusOr<Plugins::Events> Plugins::DecideUpdate(const Current& current,
   }
   if (change.dependencies) {
     NIMBUS_RETURN_IF_ERROR(CheckNoCircle(current.plugin, *change.dependencies));
-    NIMBUS_ASSIGN_OR_RETURN(const std::vector<Uuid> before, NeedsOf(current.state));
+    NIMBUS_ASSIGN_OR_RETURN(const std::vector<Uuid> before, NeedsOf(id));
     NIMBUS_ASSIGN_OR_RETURN(const std::vector<Uuid> after, Resolve(*change.dependencies));
     updated.needs = ToFbIds(Without(after, before));
     updated.dropped = ToFbIds(Without(before, after));

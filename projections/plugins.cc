@@ -1,12 +1,12 @@
 #include "nimbus/projections/plugins.h"
 
 #include <algorithm>
-#include <set>
+#include <map>
 #include <utility>
 
 #include "generations.h"
 #include "json_schema.h"
-#include "nimbus/journal/reader.h"
+#include "nimbus/journal/stream_reader.h"
 #include "nimbus/schema/json.h"
 #include "plugin_manifest.h"
 #include "plugins_internal.h"
@@ -61,7 +61,9 @@ Plugins::~Plugins() = default;
 // is appended: the journal's rules know who needs whom, but no versions and no circles.
 absl::StatusOr<std::optional<FileLock>> Plugins::LockNeedsIf(bool wanted) const {
   if (!wanted) return std::nullopt;
-  return FileLock::Take(journal_->store() + "/plugins.lock");
+  NIMBUS_ASSIGN_OR_RETURN(FileLock lock, FileLock::TakeWithin(journal_->store() + "/plugins.lock",
+                                                              views_->command_wait_ms()));
+  return lock;
 }
 
 absl::StatusOr<Written> Plugins::Append(const Uuid& id, const Events& events,
@@ -80,7 +82,7 @@ absl::StatusOr<Plugins::Current> Plugins::Read(const Uuid& plugin) {
   NIMBUS_ASSIGN_OR_RETURN(const std::optional<EntityState> state,
                           journal_->FindEntity(fb::EntityKind::plugin, plugin));
   if (!IsInPlace(state)) return NoPlugin(plugin);
-  NIMBUS_RETURN_IF_ERROR(views_->WaitFor(state->head_sequence, kViewsWaitMs));
+  NIMBUS_RETURN_IF_ERROR(views_->WaitFor(state->head_sequence, views_->command_wait_ms()));
   NIMBUS_ASSIGN_OR_RETURN(std::optional<Plugin> row, Get(plugin));
   if (!row) return NoPlugin(plugin);  // uninstalled meanwhile
   return Current{.state = *state, .plugin = *std::move(row)};
@@ -94,7 +96,11 @@ absl::StatusOr<Written> Plugins::Change(
     NIMBUS_ASSIGN_OR_RETURN(const Events events, decide(current));
     absl::StatusOr<Written> written =
         Append(plugin, events, {.expected_version = current.state.version});
-    if (!absl::IsAborted(written.status()) || attempt == kAttemptsMax) return written;
+    if (!absl::IsAborted(written.status())) return written;
+    if (attempt < kAttemptsMax) continue;
+    return schema::Annotate(written.status(),
+                            fmt::format("plugin '{}' was changed by others {} times meanwhile",
+                                        current.plugin.name, attempt));
   }
 }
 
@@ -200,33 +206,38 @@ absl::StatusOr<Written> Plugins::Disable(const Uuid& plugin) {
   return AppendTo(plugin, MakeEvent(fb::EntityKind::plugin, plugin, fb::PluginDisabledT{}));
 }
 
-// As the records say, which stay when their bodies are erased.
-absl::StatusOr<std::vector<Uuid>> Plugins::NeedsOf(const EntityState& plugin) const {
-  journal::Reader reader(*journal_);
-  NIMBUS_ASSIGN_OR_RETURN(const std::vector<uint64_t> sequences,
-                          reader.StreamSequences(plugin.head_sequence));
-  std::set<Uuid> needs;
-  using Ids = flatbuffers::Vector<const fb::Id*>;
-  const auto each = [](const Ids* ids, const auto& apply) {
+// As the records say, which stay when their bodies are erased. Read backwards: what is
+// said last of an id holds, and of a stream of any length only the ids are kept.
+absl::StatusOr<std::vector<Uuid>> Plugins::NeedsOf(const Uuid& plugin) const {
+  NIMBUS_ASSIGN_OR_RETURN(journal::StreamReader stream,
+                          journal::StreamReader::Open(*journal_, fb::EntityKind::plugin, plugin));
+  NIMBUS_RETURN_IF_ERROR(stream.Seek(stream.version() + 1));
+  std::map<Uuid, bool> needed;
+  const auto say = [&](const flatbuffers::Vector<const fb::Id*>* ids, bool is_needed) {
     if (ids == nullptr) return;
-    for (const fb::Id* id : *ids) apply(Uuid::FromFb(*id));
+    for (const fb::Id* id : *ids) needed.emplace(Uuid::FromFb(*id), is_needed);
   };
-  for (const uint64_t sequence : sequences) {
-    NIMBUS_ASSIGN_OR_RETURN(const journal::RecordView* view, reader.Read(sequence));
-    if (const auto* event = view->record->event_as_PluginInstalled()) {
-      each(event->needs(), [&](const Uuid& id) { needs.insert(id); });
-    } else if (const auto* update = view->record->event_as_PluginUpdated()) {
-      each(update->dropped(), [&](const Uuid& id) { needs.erase(id); });
-      each(update->needs(), [&](const Uuid& id) { needs.insert(id); });
+  for (;;) {
+    NIMBUS_ASSIGN_OR_RETURN(const journal::RecordView* view, stream.Previous());
+    if (view == nullptr) break;
+    if (const auto* update = view->record->event_as_PluginUpdated()) {
+      say(update->needs(), true);
+      say(update->dropped(), false);
+    } else if (const auto* event = view->record->event_as_PluginInstalled()) {
+      say(event->needs(), true);
     }
   }
-  return std::vector<Uuid>(needs.begin(), needs.end());
+  std::vector<Uuid> needs;
+  for (const auto& [id, is_needed] : needed) {
+    if (is_needed) needs.push_back(id);
+  }
+  return needs;
 }
 
 // With all that the journal holds by now.
 absl::StatusOr<std::vector<Plugin>> Plugins::ListAll() {
   NIMBUS_ASSIGN_OR_RETURN(const uint64_t size, journal_->Size());
-  const absl::Status caught_up = views_->WaitFor(size - 1, kViewsWaitMs);
+  const absl::Status caught_up = views_->WaitFor(size - 1, views_->command_wait_ms());
   // That the last record is in quarantine is no reason not to read the others.
   if (!caught_up.ok() && !absl::IsFailedPrecondition(caught_up)) return caught_up;
   return List();
@@ -255,7 +266,7 @@ absl::StatusOr<Written> Plugins::Uninstall(const Uuid& plugin, const std::string
         if (current.state.steps > 0) NIMBUS_RETURN_IF_ERROR(CheckNotNeeded(current.plugin));
         fb::PluginUninstalledT uninstalled;
         uninstalled.name = current.plugin.name;
-        NIMBUS_ASSIGN_OR_RETURN(const std::vector<Uuid> needs, NeedsOf(current.state));
+        NIMBUS_ASSIGN_OR_RETURN(const std::vector<Uuid> needs, NeedsOf(plugin));
         uninstalled.dropped = ToFbIds(needs);
         Events events;
         events.push_back(MakeEvent(fb::EntityKind::plugin, plugin, std::move(uninstalled)));

@@ -193,13 +193,18 @@ absl::StatusOr<uint64_t> Projector::ProjectBatch(const BatchLimits& limits) {
 }
 
 absl::StatusOr<uint64_t> Projector::ProjectInTransaction(const BatchLimits& limits, Pace pace) {
-  NIMBUS_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(database_));
+  NIMBUS_ASSIGN_OR_RETURN(Transaction transaction, Transaction::TryBegin(database_));
   absl::StatusOr<uint64_t> applied = ApplyBatch(limits, pace);
   absl::Status status = applied.status();
   if (status.ok() && *applied > 0) status = transaction.Commit();  // else there is nothing to
   if (status.ok()) return applied;
   Forget();
   return status;
+}
+
+absl::Status Projector::Look() {
+  NIMBUS_ASSIGN_OR_RETURN(const sqlite::Snapshot snapshot, sqlite::Snapshot::Begin(database_));
+  return Refresh();
 }
 
 absl::StatusOr<uint64_t> Projector::ApplyBatch(const BatchLimits& limits, Pace pace) {

@@ -74,8 +74,12 @@ class Projector {
 
   // Applies what the journal holds beyond the watermark, within the limits, and
   // returns how many records that was: 0 at the journal's end, or at `end`. After an error
-  // nothing of the batch was applied, and it may be called again.
+  // nothing of the batch was applied, and it may be called again. Waits for nobody:
+  // Unavailable while another connection writes.
   absl::StatusOr<uint64_t> ProjectBatch(const BatchLimits& limits);
+
+  // Takes note of what others have applied, which does not wait for who writes.
+  absl::Status Look();
 
   // As of the last batch.
   uint64_t watermark() const { return bookmark_.watermark; }

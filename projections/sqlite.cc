@@ -266,7 +266,7 @@ absl::StatusOr<Connection> Connection::Open(const std::string& path, const Optio
   const std::string name = options.mode == Mode::kImmutable ? ImmutableUri(path) : path;
   sqlite3* raw = nullptr;
   const int result = sqlite3_open_v2(name.c_str(), &raw, flags, nullptr);
-  Connection connection(raw);  // is to be closed even when opening failed
+  Connection connection(raw, options.busy_timeout_ms);  // is to be closed even when opening failed
   if (raw == nullptr) return MakeStatus(SQLITE_NOMEM, "out of memory");
   if (result != SQLITE_OK) return schema::Annotate(LastError(raw), path);
   if (sqlite3_busy_timeout(raw, options.busy_timeout_ms) != SQLITE_OK) return LastError(raw);
@@ -351,6 +351,32 @@ void Connection::CheckpointByHand() {
   sqlite3_wal_hook(connection_.get(), note_pages, wal_pages_.get());
 }
 
+class Connection::NoWaiting {
+ public:
+  explicit NoWaiting(const Connection& connection) : connection_(connection) {
+    sqlite3_busy_timeout(connection_.connection_.get(), 0);
+  }
+  ~NoWaiting() {
+    sqlite3_busy_timeout(connection_.connection_.get(), connection_.busy_timeout_ms_);
+  }
+  NoWaiting(const NoWaiting&) = delete;
+  NoWaiting& operator=(const NoWaiting&) = delete;
+
+ private:
+  const Connection& connection_;
+};
+
+absl::StatusOr<int64_t> Connection::Checkpoint(CheckpointMode mode) {
+  const NoWaiting no_waiting(*this);
+  int pages = -1, moved = -1;
+  const int result = sqlite3_wal_checkpoint_v2(
+      connection_.get(), nullptr,
+      mode == CheckpointMode::kFull ? SQLITE_CHECKPOINT_FULL : SQLITE_CHECKPOINT_PASSIVE, &pages,
+      &moved);
+  if (result != SQLITE_OK && (result & 0xff) != SQLITE_BUSY) return LastError(connection_.get());
+  return pages < 0 ? INT64_MAX : pages - moved;
+}
+
 absl::StatusOr<Snapshot> Snapshot::Begin(Connection* connection) {
   NIMBUS_RETURN_IF_ERROR(connection->Execute("BEGIN"));
   Snapshot snapshot(connection);
@@ -367,6 +393,11 @@ Snapshot::~Snapshot() {
 absl::StatusOr<Transaction> Transaction::Begin(Connection* connection) {
   NIMBUS_RETURN_IF_ERROR(connection->Execute("BEGIN IMMEDIATE"));
   return Transaction(connection);
+}
+
+absl::StatusOr<Transaction> Transaction::TryBegin(Connection* connection) {
+  const Connection::NoWaiting no_waiting(*connection);
+  return Begin(connection);
 }
 
 Transaction::~Transaction() {

@@ -144,12 +144,26 @@ class Connection {
   void CheckpointByHand();
   int64_t wal_pages() const { return wal_pages_ == nullptr ? 0 : *wal_pages_; }
 
+  enum class CheckpointMode {
+    kPassive,  // as far as it goes beside others that read and write
+    kFull,     // all of it: others can't write meanwhile
+  };
+  // Moves the WAL into the file, and makes both durable. Waits for nobody: returns how many
+  // pages are left that others still read or have written since, INT64_MAX when another
+  // checkpoint runs.
+  absl::StatusOr<int64_t> Checkpoint(CheckpointMode mode);
+
  private:
   struct Closer {
     void operator()(sqlite3* connection) const;
   };
-  explicit Connection(sqlite3* connection) : connection_(connection) {}
+  friend class Transaction;
+  // For as long as it exists, nothing waits for a lock of another connection.
+  class NoWaiting;
+  Connection(sqlite3* connection, int busy_timeout_ms)
+      : busy_timeout_ms_(busy_timeout_ms), connection_(connection) {}
 
+  int busy_timeout_ms_;
   std::unique_ptr<int> wal_pages_;  // SQLite writes to it at each commit, once CheckpointByHand
   std::unique_ptr<sqlite3, Closer> connection_;
 };
@@ -174,6 +188,8 @@ class Snapshot {
 class Transaction {
  public:
   static absl::StatusOr<Transaction> Begin(Connection* connection);
+  // Unavailable at once, whatever the connection's timeout, when another one writes.
+  static absl::StatusOr<Transaction> TryBegin(Connection* connection);
   ~Transaction();
   Transaction(Transaction&& other) noexcept : connection_(other.connection_) {
     other.connection_ = nullptr;

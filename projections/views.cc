@@ -19,8 +19,12 @@ constexpr int kProjectorBusyMs = 100;  // short, so that closing is quick
 constexpr int64_t kRetryWaitMinMs = 10;
 constexpr int64_t kIdleWaitMs = 1000;  // between looks at whether the files were replaced
 constexpr int64_t kPollMs = 10;        // for the work of other processes
-constexpr int kCheckpointPassesMax = 4;
-constexpr uint64_t kCheckpointRestBytes = 4u << 20;  // of a log, that are moved between batches
+constexpr int64_t kTurnPollUs = 250;   // for another process to let go of the views
+constexpr uint64_t kCheckpointStepBytes = 4u << 20;    // of log, moved in one pass
+constexpr uint64_t kCheckpointRestBytes = 512u << 10;  // of log, moved between two batches
+constexpr int kCheckpointPassesMax = 4;                // before the rest is moved, however much
+
+int64_t PagesOf(uint64_t bytes) { return static_cast<int64_t>(bytes / kPageBytes); }
 
 // What holds for every connection that writes. Durable after a power cut only
 // as far as the last checkpoint, but whole: rows and watermark stay together.
@@ -154,7 +158,7 @@ void Views::Follow() {
       status_.watermark = 0;
       status_.set_aside = fmt::format("{}: {}", damaged_->path, status.ToString());
     }
-    if (Pause(wait_ms)) break;
+    if (Pause(absl::Milliseconds(wait_ms))) break;
     wait_ms = std::min(wait_ms * 2, options_.retry_wait_max_ms);
   }
   live_.reset();  // closes the file, on the thread that used it
@@ -170,7 +174,7 @@ absl::Status Views::ProjectAll() {
   while (more && !Stopping()) {
     absl::MutexLock lock(&batch_mu_);
     NIMBUS_RETURN_IF_ERROR(Reattach());
-    NIMBUS_RETURN_IF_ERROR(live_->projector->ProjectBatch(limits).status());
+    NIMBUS_RETURN_IF_ERROR(ProjectInTurn(limits));
     Publish(absl::OkStatus());
     NIMBUS_RETURN_IF_ERROR(CheckpointIfLong());
     NIMBUS_ASSIGN_OR_RETURN(const uint64_t size, journal_->Size());
@@ -180,6 +184,21 @@ absl::Status Views::ProjectAll() {
   NIMBUS_RETURN_IF_ERROR(generations_.RemoveBefore(live_->files));
   swept_ = true;
   return generations_.RemoveAbandoned();
+}
+
+// Others that project hold SQLite's lock for a moment only, and it tells nobody when it is
+// free again: it is tried often, and what they have applied meanwhile is left to them.
+absl::Status Views::ProjectInTurn(const BatchLimits& limits) {
+  const int64_t deadline_ms = NowMs() + kProjectorBusyMs;
+  for (;;) {
+    const absl::Status status = live_->projector->ProjectBatch(limits).status();
+    if (!absl::IsUnavailable(status) || NowMs() >= deadline_ms) return status;
+    NIMBUS_RETURN_IF_ERROR(live_->projector->Look());
+    Publish(absl::OkStatus());
+    NIMBUS_ASSIGN_OR_RETURN(const uint64_t size, journal_->Size());
+    if (live_->projector->watermark() >= size) return absl::OkStatus();
+    if (Pause(absl::Microseconds(kTurnPollUs))) return absl::OkStatus();
+  }
 }
 
 // Follows the link to another generation, and makes a new one if the file was
@@ -196,46 +215,43 @@ absl::Status Views::Reattach() {
   checkpointer_.Forget();  // the file before
   NIMBUS_ASSIGN_OR_RETURN(live_, OpenLive());
   swept_ = false;
-  checkpointed_pages_ = checkpoint_passes_ = 0;
+  log_ = {};
   return absl::OkStatus();
 }
 
-// Moves the write-ahead log into the file when it has grown by its limit: most of it
-// beside the batches that follow, in passes each of which has less to do, and the rest
-// between two batches. Only then does the log hold nothing that is not in the file, and
-// starts over with the next batch, unless a reader still needs it.
+// Moves the write-ahead log into the file beside the batches that follow, a few megabytes
+// at a time: as long as more is flushed at once, appends to the journal wait for the disk.
+// When the log has grown by its limit, the last of it is moved between two batches. Only a
+// log that holds nothing the file does not starts over, with the next batch; after each
+// batch it is tried again while a reader still needs it, or another process is at it.
 absl::Status Views::CheckpointIfLong() {
   const int64_t pages = live_->database->wal_pages();
-  if (pages < checkpointed_pages_) checkpointed_pages_ = checkpoint_passes_ = 0;
-  const auto bytes = static_cast<uint64_t>(pages - checkpointed_pages_) * kPageBytes;
+  const int64_t pages_max = PagesOf(options_.wal_bytes_max);
+  if (pages < log_.moved) log_ = {};  // it has started over
+  const int64_t rest = pages - log_.moved;
   if (checkpointer_.running()) {
-    if (bytes < options_.wal_bytes_max) return absl::OkStatus();
+    if (rest < pages_max) return absl::OkStatus();
     checkpointer_.Wait();  // the disk is slower than we are
   }
   NIMBUS_RETURN_IF_ERROR(checkpointer_.TakeStatus());
-  if (checkpoint_passes_ == 0) {
-    if (bytes >= options_.wal_bytes_max) BeginCheckpoint(pages);
+  const bool is_long = pages >= pages_max;
+  if (is_long && (rest <= PagesOf(kCheckpointRestBytes) || log_.passes == kCheckpointPassesMax)) {
+    NIMBUS_ASSIGN_OR_RETURN(const int64_t left,
+                            live_->database->Checkpoint(Connection::CheckpointMode::kFull));
+    log_ = {.moved = std::max(log_.moved, pages - left)};
     return absl::OkStatus();
   }
-  if (bytes > kCheckpointRestBytes && checkpoint_passes_ < kCheckpointPassesMax) {
-    BeginCheckpoint(pages);
-    return absl::OkStatus();
-  }
-  checkpoint_passes_ = 0;
-  checkpointed_pages_ = pages;
-  return live_->database->Execute("PRAGMA wal_checkpoint(PASSIVE)");
-}
-
-void Views::BeginCheckpoint(int64_t pages) {
-  ++checkpoint_passes_;
-  checkpointed_pages_ = pages;
+  if (!is_long && rest < PagesOf(kCheckpointStepBytes)) return absl::OkStatus();
+  if (is_long) ++log_.passes;
+  log_.moved = pages;
   checkpointer_.Begin(live_->files.path);
+  return absl::OkStatus();
 }
 
-bool Views::Pause(int64_t milliseconds) {
+bool Views::Pause(absl::Duration duration) {
   absl::MutexLock lock(&mu_);
   const auto stopping = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return stopping_; };
-  return mu_.AwaitWithTimeout(absl::Condition(&stopping), absl::Milliseconds(milliseconds));
+  return mu_.AwaitWithTimeout(absl::Condition(&stopping), duration);
 }
 
 void Views::Publish(const absl::Status& error) {
@@ -292,7 +308,7 @@ absl::Status Views::PollFor(uint64_t sequence, int64_t timeout_ms) {
     absl::StatusOr<uint64_t> watermark = ReadWatermark();
     if (watermark.ok() && *watermark > sequence) return CheckQuarantine(sequence);
     if (NowMs() < deadline) {
-      Pause(kPollMs);
+      Pause(absl::Milliseconds(kPollMs));
       continue;
     }
     NIMBUS_RETURN_IF_ERROR(watermark.status());

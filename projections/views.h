@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "checkpointer.h"
 #include "generations.h"
 #include "layout.h"
@@ -74,6 +75,7 @@ class Views {
   // As Database documents them.
   absl::Status WaitFor(uint64_t sequence, int64_t timeout_ms) ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status CatchUp(int64_t timeout_ms) ABSL_LOCKS_EXCLUDED(mu_);
+  int64_t command_wait_ms() const { return options_.command_wait_ms; }
   absl::StatusOr<ViewsStatus> GetStatus() ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<std::vector<Quarantined>> GetQuarantine(uint64_t limit) const;
   absl::StatusOr<MigrateReport> Migrate(int version, const MigrateOptions& options);
@@ -104,10 +106,10 @@ class Views {
   void Follow() ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status ProjectAll() ABSL_LOCKS_EXCLUDED(mu_, batch_mu_);
   absl::Status Reattach() ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status ProjectInTurn(const BatchLimits& limits) ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status CheckpointIfLong();
-  void BeginCheckpoint(int64_t pages);
   // True when it ended early because the views are being closed.
-  bool Pause(int64_t milliseconds) ABSL_LOCKS_EXCLUDED(mu_);
+  bool Pause(absl::Duration duration) ABSL_LOCKS_EXCLUDED(mu_);
   void Publish(const absl::Status& error) ABSL_LOCKS_EXCLUDED(mu_);
   bool Stopping() ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -135,13 +137,18 @@ class Views {
   const Generations generations_;
   bool projecting_ = false;
 
+  // How far the write-ahead log has been moved into the file, in pages of it.
+  struct LogProgress {
+    int64_t moved = 0;  // or will be, by a pass that has begun
+    int passes = 0;     // since it was as long as it may be
+  };
+
   // The follower thread's own, once it runs.
   std::optional<OpenGeneration> live_;
   std::optional<Generation> damaged_;  // found to be so while it was live
   bool swept_ = false;                 // older generations were removed
   Checkpointer checkpointer_;          // of the live generation
-  int checkpoint_passes_ = 0;          // that were begun since the last checkpoint was whole
-  int64_t checkpointed_pages_ = 0;     // of the write-ahead log, when the last pass began
+  LogProgress log_;
 
   absl::Mutex batch_mu_
       ABSL_ACQUIRED_BEFORE(mu_);  // held while a batch is applied, or a switch made

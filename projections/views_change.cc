@@ -89,7 +89,8 @@ absl::Status Views::Fill(OpenGeneration* fresh, uint64_t end) {
     if (fresh->database->wal_pages() * kPageBytes < static_cast<int64_t>(options_.wal_bytes_max)) {
       continue;
     }
-    NIMBUS_RETURN_IF_ERROR(fresh->database->Execute("PRAGMA wal_checkpoint(PASSIVE)"));
+    NIMBUS_RETURN_IF_ERROR(
+        fresh->database->Checkpoint(Connection::CheckpointMode::kPassive).status());
   }
 }
 

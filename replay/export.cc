@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "nimbus/journal/lifecycle.h"
 #include "nimbus/journal/stream_reader.h"
 #include "nimbus/schema/clock.h"
 #include "nimbus/schema/status.h"
@@ -35,22 +36,6 @@ Json DigestOrNull(const std::optional<schema::Digest>& digest) {
 
 Json TimeOrNull(std::optional<int64_t> micros) {
   return micros.has_value() ? Json::String(schema::FormatUtc(*micros)) : Json();
-}
-
-std::string_view StatusText(journal::Lifecycle status) {
-  switch (status) {
-    case journal::Lifecycle::kPending:
-      return "pending";
-    case journal::Lifecycle::kRunning:
-      return "running";
-    case journal::Lifecycle::kCompleted:
-      return "completed";
-    case journal::Lifecycle::kFailed:
-      return "failed";
-    case journal::Lifecycle::kCancelled:
-      return "cancelled";
-  }
-  return "";
 }
 
 template <typename Number>
@@ -108,15 +93,15 @@ class Export {
   absl::StatusOr<Json> Operation() {
     NIMBUS_ASSIGN_OR_RETURN(const OperationRecord created, session_.ReadOperation());
     NIMBUS_ASSIGN_OR_RETURN(Json input, JsonOrNull(created.input, limits_));
-    Json json =
-        Json::MakeObject({{"id", Json::String(session_.operation().ToString())},
-                          {"session", Json::String(created.session.ToString())},
-                          {"type", Json::String(created.type)},
-                          {"name", TextOrNull(created.name)},
-                          {"created_at", TimeOrNull(created.created_at_us)},
-                          {"status", Json::String(std::string(StatusText(session_.status())))},
-                          {"steps", Json::Uint(session_.StepCount())},
-                          {"input", std::move(input)}});
+    Json json = Json::MakeObject(
+        {{"id", Json::String(session_.operation().ToString())},
+         {"session", Json::String(created.session.ToString())},
+         {"type", Json::String(created.type)},
+         {"name", TextOrNull(created.name)},
+         {"created_at", TimeOrNull(created.created_at_us)},
+         {"status", Json::String(std::string(journal::StatusText(session_.status())))},
+         {"steps", Json::Uint(session_.StepCount())},
+         {"input", std::move(input)}});
     NIMBUS_RETURN_IF_ERROR(AddStart(&json));
     NIMBUS_RETURN_IF_ERROR(AddRest(&json));
     return json;
@@ -200,7 +185,7 @@ class Export {
          {"id", Json::String(info.id.ToString())},
          {"type", Json::String(schema::fb::EnumNameStepType(info.type))},
          {"tool_name", TextOrNull(info.tool_name)},
-         {"status", Json::String(std::string(StatusText(info.status)))},
+         {"status", Json::String(std::string(journal::StatusText(info.status)))},
          {"input", std::move(input)},
          {"output", std::move(output)},
          {"error", TextOrNull(record.error)},

@@ -3,6 +3,7 @@
 #include <string_view>
 #include <utility>
 
+#include "nimbus/journal/lifecycle.h"
 #include "nimbus/schema/status.h"
 
 namespace nimbus::replay {
@@ -16,17 +17,6 @@ using Code = absl::StatusCode;
 using Event = schema::fb::Event;
 
 namespace {
-
-std::string_view NameOfEnd(Lifecycle ended) {
-  switch (ended) {
-    case Lifecycle::kCompleted:
-      return "completed";
-    case Lifecycle::kFailed:
-      return "failed";
-    default:
-      return "cancelled";
-  }
-}
 
 std::optional<Lifecycle> EndOf(Event type) {
   switch (type) {
@@ -46,7 +36,7 @@ std::string Text(const flatbuffers::String* text) { return text == nullptr ? "" 
 }  // namespace
 
 Json EndJson(Lifecycle ended) {
-  return Json::MakeObject({{"end", Json::String(std::string(NameOfEnd(ended)))}});
+  return Json::MakeObject({{"end", Json::String(std::string(journal::StatusText(ended)))}});
 }
 
 Json StepJson(schema::fb::StepType type, std::string_view tool) {

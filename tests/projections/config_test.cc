@@ -55,10 +55,6 @@ class ConfigTest : public StoreTest {
     const fb::Body* body = reader.Body(*record).value();
     return body == nullptr || body->description() == nullptr ? "" : body->description()->str();
   }
-  std::vector<std::string> Sql(std::string_view sql) {
-    EXPECT_THAT(CatchUp(), IsOk());
-    return Column(link(), sql);
-  }
 };
 
 TEST_F(ConfigTest, TheEightPreferencesAreRowsAsSpecified) {

@@ -16,7 +16,6 @@ namespace nimbus::projections {
 namespace {
 
 using test::IsOk;
-using test::IsOkAndHolds;
 
 class CrashTest : public StoreTest {
  protected:
@@ -41,19 +40,12 @@ class CrashTest : public StoreTest {
   }
 
   // The tables as they are, and as a rebuild from the journal alone makes them.
-  void ExpectRowsAsRebuilt() {
+  void ExpectRowsAsLeft() {
     ASSERT_THAT(Open(), IsOk());
     ASSERT_THAT(CatchUp(), IsOk());
     NIMBUS_ASSERT_OK_AND_ASSIGN(const ViewsStatus status, database_->GetViewsStatus());
     EXPECT_EQ(status.set_aside, "");
-    EXPECT_EQ(status.quarantined, 0u);
-    NIMBUS_ASSERT_OK_AND_ASSIGN(const std::string grown, DumpTables(link()));
-    Close();
-    DeleteViews();
-    ASSERT_THAT(Open(), IsOk());
-    ASSERT_THAT(CatchUp(), IsOk());
-    NIMBUS_ASSERT_OK_AND_ASSIGN(const std::string rebuilt, DumpTables(link()));
-    EXPECT_TRUE(grown == rebuilt) << "the tables differ from those of a rebuild";
+    ExpectRowsAsRebuilt();
     NIMBUS_ASSERT_OK_AND_ASSIGN(sqlite::Connection db, sqlite::Connection::Open(link(), {}));
     EXPECT_THAT(CheckForeignKeys(&db), IsOk());
   }
@@ -85,7 +77,7 @@ TEST_F(CrashTest, AProjectorKilledAtAnyMomentLosesAndRepeatsNothing) {
     watermark = now;
   }
   EXPECT_GE(killed_midway, 3) << "the kills must hit the projection to prove anything";
-  ExpectRowsAsRebuilt();
+  ExpectRowsAsLeft();
   EXPECT_THAT(Column(link(), "SELECT count(*) FROM operations"),
               testing::ElementsAre(fmt::format("{}", kOperations)));
 }
@@ -102,7 +94,7 @@ TEST_F(CrashTest, AProcessKilledWhileItAppendsAndProjectsLeavesBothInAgreement) 
     ASSERT_THAT(child->Wait(), IsOk());
   }
   EXPECT_GT(Watermark(), 50);
-  ExpectRowsAsRebuilt();
+  ExpectRowsAsLeft();
 }
 
 TEST_F(CrashTest, SeveralProcessesProjectOneStoreWhileItGrows) {
@@ -125,7 +117,32 @@ TEST_F(CrashTest, SeveralProcessesProjectOneStoreWhileItGrows) {
   ASSERT_THAT(CatchUp(), IsOk());
   EXPECT_THAT(Column(link(), "SELECT count(*) FROM operations WHERE status = 'completed'"),
               testing::ElementsAre("240"));
-  ExpectRowsAsRebuilt();
+  ExpectRowsAsLeft();
+}
+
+// It does so only while nobody writes, and of two processes one nearly always does.
+TEST_F(CrashTest, TheLogStartsOverWhileTwoProcessesProject) {
+  ASSERT_THAT(Open({.views = {.batch_records_max = 1, .wal_bytes_max = 256u << 10}}), IsOk());
+  NIMBUS_ASSERT_OK_AND_ASSIGN(auto child, StartChild(100'000, 1));
+  WaitForProgress(Watermark() + 100);
+  // The salt in the log's header is one more with each start, as SQLite documents it.
+  const auto salt = [this] {
+    const std::string log = test::ReadFile(directory_ / "views-1.db-wal").value_or("");
+    uint32_t value = 0;
+    for (size_t i = 16; i < 20 && i < log.size(); ++i) {
+      value = value << 8 | static_cast<uint8_t>(log[i]);
+    }
+    return value;
+  };
+  const uint32_t first = salt();
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (salt() - first < 3 && std::chrono::steady_clock::now() < deadline) {
+    ASSERT_THAT(AppendHistory(&journal(), 5), IsOk());
+  }
+  EXPECT_GE(salt() - first, 3u);
+  child->Signal(SIGKILL);
+  ASSERT_THAT(child->Wait(), IsOk());
+  ExpectRowsAsLeft();
 }
 
 TEST_F(CrashTest, ProcessesThatOpenAFreshStoreTogetherShareOneGeneration) {
@@ -142,7 +159,7 @@ TEST_F(CrashTest, ProcessesThatOpenAFreshStoreTogetherShareOneGeneration) {
     EXPECT_EQ(finished.exit_code, 0) << finished.err;
   }
   EXPECT_EQ(Generations().size(), 1u);
-  ExpectRowsAsRebuilt();
+  ExpectRowsAsLeft();
 }
 
 }  // namespace

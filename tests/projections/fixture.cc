@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "nimbus/schema/json.h"
+#include "testing/status_matchers.h"
 
 namespace nimbus::projections {
 
@@ -122,6 +123,23 @@ absl::Status StoreTest::Open(DatabaseOptions options) {
   options.journal.clock = &clock_;
   NIMBUS_ASSIGN_OR_RETURN(database_, Database::Open(store(), options));
   return absl::OkStatus();
+}
+
+std::vector<std::string> StoreTest::Sql(std::string_view sql) {
+  EXPECT_THAT(CatchUp(), test::IsOk());
+  return Column(link(), sql);
+}
+
+void StoreTest::ExpectRowsAsRebuilt() {
+  ASSERT_THAT(CatchUp(), test::IsOk());
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const ViewsStatus status, database_->GetViewsStatus());
+  EXPECT_EQ(status.quarantined, 0u);
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const std::string grown, DumpTables(link()));
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const RebuildReport report, database_->Rebuild());
+  EXPECT_FALSE(report.difference) << report.difference->ToString();
+  ASSERT_THAT(CatchUp(), test::IsOk());
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const std::string rebuilt, DumpTables(link()));
+  EXPECT_TRUE(grown == rebuilt) << "the tables differ from those of a rebuild";
 }
 
 void StoreTest::DeleteViews() {

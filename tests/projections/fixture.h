@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -54,6 +55,10 @@ class StoreTest : public testing::Test {
 
   History& history() { return database_->history(); }
   journal::Journal& journal() { return database_->journal(); }
+  // What plain sqlite3 shows of the views, once they hold all there is.
+  std::vector<std::string> Sql(std::string_view sql);
+  // A rebuild from the journal makes the same rows, and none was left out.
+  void ExpectRowsAsRebuilt();
   // Removes everything but the journal. The store must be closed.
   void DeleteViews();
   // Names of the views' files, without those of a WAL.

@@ -51,11 +51,6 @@ class HistoryTest : public StoreTest {
     }
     return ids;
   }
-  // What plain sqlite3 shows.
-  std::vector<std::string> Sql(std::string_view sql) {
-    EXPECT_THAT(CatchUp(), IsOk());
-    return Column(link(), sql);
-  }
 };
 
 TEST_F(HistoryTest, ASessionIsARowFromItsStartToItsEnd) {
@@ -373,12 +368,6 @@ TEST(CostTest, MicrodollarsAreRoundedHalfUpToCents) {
   EXPECT_EQ(CentsFromMicrodollars(-5'001), -1);
   EXPECT_EQ(CentsFromMicrodollars(INT64_MAX), 922'337'203'685'478);
   EXPECT_EQ(CentsFromMicrodollars(INT64_MIN), -922'337'203'685'478);
-}
-
-TEST(StatusTest, IsSpelledAsSpecified) {
-  EXPECT_EQ(StatusText(Lifecycle::kCancelled), "cancelled");
-  EXPECT_THAT(ParseStatus("running"), IsOkAndHolds(Lifecycle::kRunning));
-  EXPECT_THAT(ParseStatus("done"), StatusIs(Code::kInvalidArgument, HasSubstr("done")));
 }
 
 }  // namespace

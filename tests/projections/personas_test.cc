@@ -56,10 +56,6 @@ class PersonasTest : public StoreTest {
     EXPECT_THAT(persona, IsOk());
     return persona.ok() && *persona ? (*persona)->name : "";
   }
-  std::vector<std::string> Sql(std::string_view sql) {
-    EXPECT_THAT(CatchUp(), IsOk());
-    return Column(link(), sql);
-  }
 };
 
 TEST_F(PersonasTest, TheSixBuiltInOnesAreRowsAsSpecified) {
@@ -317,6 +313,17 @@ TEST_F(PersonasTest, TheDefaultOneIsThePreferenceAndStaysActive) {
               IsOk());
   EXPECT_EQ(DefaultName(), "devops");
   EXPECT_THAT(personas().Remove(id), IsOk());
+}
+
+TEST_F(PersonasTest, TheDefaultOneIsWaitedForNoLongerThanTold) {
+  DatabaseOptions options;
+  options.views.project = false;
+  options.views.command_wait_ms = 20;
+  ASSERT_THAT(CatchUp(), IsOk());
+  ASSERT_THAT(Open(options), IsOk());
+  EXPECT_EQ(DefaultName(), "professional") << "the views hold that one";
+  ASSERT_THAT(personas().SetDefault(Make("pirate")), IsOk());
+  EXPECT_THAT(personas().GetDefault(), StatusIs(Code::kDeadlineExceeded, HasSubstr("after 20 ms")));
 }
 
 TEST_F(PersonasTest, ARebuildGivesTheSameRows) {

@@ -5,11 +5,18 @@
 //   plugin_child STORE need PLUGINS                       needs-0, which needs plugin-0 ^1, …
 //   plugin_child STORE update PLUGINS                     plugin-0 to version 2.0.0, …
 //   plugin_child STORE left|right PLUGINS                 left-0 is to need right-0, or it that
+//
+// or takes plugins.lock, prints "held", stops itself, and ends when it is continued:
+//
+//   plugin_child STORE hold
+#include <signal.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <string_view>
 
+#include "generations.h"
 #include "plugins_fixture.h"
 #include "start_gate.h"
 
@@ -32,11 +39,23 @@ absl::Status Do(Plugins* plugins, std::string_view what, const std::string& numb
   return plugins->Update(*id, {.dependencies = other}).status();
 }
 
+int HoldTheLock(const std::string& store) {
+  const absl::StatusOr<FileLock> lock = FileLock::TakeWithin(store + "/plugins.lock", 60'000);
+  if (!lock.ok()) return 1;
+  std::puts("held");
+  std::fflush(stdout);
+  raise(SIGSTOP);
+  return 0;
+}
+
 }  // namespace
 }  // namespace nimbus::projections
 
 int main(int argc, char** argv) {
   using nimbus::projections::Database;
+  if (argc == 3 && std::string_view(argv[2]) == "hold") {
+    return nimbus::projections::HoldTheLock(argv[1]);
+  }
   if (argc != 4) return 64;
   auto database = Database::Open(argv[1], {});
   absl::Status opened = database.status();

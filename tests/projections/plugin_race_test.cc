@@ -1,5 +1,8 @@
 // Processes that want the same plugin, or one that another takes away.
+#include <signal.h>
+
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <map>
 #include <sstream>
@@ -14,6 +17,7 @@ namespace nimbus::projections {
 namespace {
 
 using test::IsOk;
+using test::StatusIs;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -146,6 +150,88 @@ TEST_F(PluginRaceTest, ConfigurationsSetAtOnceAllCount) {
   EXPECT_GE(written, kThreads * kEach / 2);
   EXPECT_THAT(Sql("SELECT count(*) FROM plugin_configs"),
               ElementsAre(std::to_string(written.load())));
+}
+
+TEST_F(PluginRaceTest, ACommandGivesUpOnAPluginThatOthersChangeAllTheTime) {
+  const schema::Uuid id = Install(ManifestOf("aws"));
+  std::atomic<bool> stop = false;
+  std::thread others([&] {
+    const schema::Event event =
+        MakeEvent(schema::fb::EntityKind::plugin, id, schema::fb::PluginEnabledT{});
+    while (!stop) {
+      ASSERT_THAT(journal().Append(event, {.durability = journal::Durability::kRelaxed}), IsOk());
+    }
+  });
+  // Each attempt waits for the tables, then for the disk; the others wait for nothing.
+  int written = 0;
+  absl::StatusOr<Written> last = Written{};
+  for (; last.ok() && written < 100; written += last.ok() ? 1 : 0) {
+    last = plugins().Configure(id, "{}", fmt::format("profile {}", written));
+  }
+  stop = true;
+  others.join();
+  EXPECT_THAT(last, StatusIs(absl::StatusCode::kAborted,
+                             HasSubstr("plugin 'aws' was changed by others 16 times meanwhile")));
+  EXPECT_THAT(Sql("SELECT count(*) FROM plugin_configs"), ElementsAre(std::to_string(written)));
+  ASSERT_THAT(journal().Flush(), IsOk());  // what they have appended is seen from now on
+  EXPECT_THAT(plugins().Configure(id, "{}"), IsOk());
+}
+
+class PluginLockTest : public PluginRaceTest {
+ protected:
+  void SetUp() override {
+    DatabaseOptions options;
+    options.views.command_wait_ms = 50;
+    ASSERT_THAT(Open(options), IsOk());
+    Install(ManifestOf("core"));
+    // The tables, for which a command must not have to wait here.
+    ASSERT_THAT(CatchUp(), IsOk());
+  }
+
+  // A process that has stopped while it decides.
+  std::unique_ptr<test::Program> StartHolder() {
+    absl::StatusOr<std::unique_ptr<test::Program>> child =
+        test::Program::Start({.argv = {NIMBUS_PLUGIN_CHILD, store(), "hold"}});
+    EXPECT_THAT(child, IsOk());
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while ((*child)->OutputSoFar() != "held\n" && std::chrono::steady_clock::now() < deadline) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    EXPECT_EQ((*child)->OutputSoFar(), "held\n");
+    return *std::move(child);
+  }
+};
+
+TEST_F(PluginLockTest, AStoppedProcessIsNamedByThoseWhoseTurnDoesNotCome) {
+  const std::unique_ptr<test::Program> holder = StartHolder();
+  const auto refused =
+      StatusIs(absl::StatusCode::kDeadlineExceeded,
+               testing::AllOf(HasSubstr("plugins.lock is held by process " +
+                                        std::to_string(holder->pid()) + " after 50 ms"),
+                              HasSubstr("if it is stopped")));
+  const uint64_t before = Size();
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const auto core, plugins().FindByName("core"));
+  EXPECT_THAT(plugins().Install(ManifestOf("a", "1.0.0", {"core"})), refused);
+  EXPECT_THAT(plugins().Update(*core, {.version = "1.1.0"}), refused);
+  EXPECT_EQ(Size(), before) << "nothing was written";
+  // Commands that decide by one plugin alone take no turns.
+  EXPECT_THAT(plugins().Install(ManifestOf("b")), IsOk());
+  EXPECT_THAT(plugins().Disable(*core), IsOk());
+  holder->Signal(SIGCONT);
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const test::Finished finished, holder->Wait());
+  EXPECT_EQ(finished.exit_code, 0);
+  ASSERT_THAT(CatchUp(), IsOk());
+  EXPECT_THAT(plugins().Install(ManifestOf("a", "1.0.0", {"core"})), IsOk());
+}
+
+TEST_F(PluginLockTest, AKilledProcessLetsTheOthersGoOn) {
+  const std::unique_ptr<test::Program> holder = StartHolder();
+  EXPECT_THAT(plugins().Install(ManifestOf("a", "1.0.0", {"core"})),
+              StatusIs(absl::StatusCode::kDeadlineExceeded));
+  holder->Signal(SIGKILL);
+  ASSERT_THAT(holder->Wait(), IsOk());
+  EXPECT_THAT(plugins().Install(ManifestOf("a", "1.0.0", {"core"})), IsOk());
+  ExpectRowsAsRebuilt();
 }
 
 }  // namespace

@@ -40,24 +40,7 @@ class PluginStoreTest : public StoreTest {
     EXPECT_TRUE(row.ok() && row->has_value()) << "no row";
     return row.ok() && *row ? **row : Plugin{};
   }
-  // What plain sqlite3 shows.
-  std::vector<std::string> Sql(std::string_view sql) {
-    EXPECT_THAT(CatchUp(), test::IsOk());
-    return Column(link(), sql);
-  }
   uint64_t Size() { return journal().Size().value_or(0); }
-
-  // A rebuild from the journal makes the same rows, and none was left out.
-  void ExpectRowsAsRebuilt() {
-    ASSERT_THAT(CatchUp(), test::IsOk());
-    NIMBUS_ASSERT_OK_AND_ASSIGN(const ViewsStatus status, database_->GetViewsStatus());
-    EXPECT_EQ(status.quarantined, 0u);
-    NIMBUS_ASSERT_OK_AND_ASSIGN(const std::string grown, DumpTables(link()));
-    ASSERT_THAT(database_->Rebuild(), test::IsOk());
-    ASSERT_THAT(CatchUp(), test::IsOk());
-    NIMBUS_ASSERT_OK_AND_ASSIGN(const std::string rebuilt, DumpTables(link()));
-    EXPECT_TRUE(grown == rebuilt) << "the tables differ from those of a rebuild";
-  }
 };
 
 }  // namespace nimbus::projections

@@ -370,6 +370,25 @@ TEST_F(PluginsTest, NothingComesToNeedItself) {
               StatusIs(Code::kFailedPrecondition, HasSubstr("a → a")));
 }
 
+TEST_F(PluginsTest, ACommandWaitsForTheTablesNoLongerThanItIsTold) {
+  const Uuid core = Install(ManifestOf("core")), a = Install(ManifestOf("a", "1.0.0", {"core"}));
+  ASSERT_THAT(CatchUp(), IsOk());
+  DatabaseOptions options;
+  options.views.project = false;
+  options.views.command_wait_ms = 20;
+  ASSERT_THAT(Open(options), IsOk());
+  ASSERT_THAT(plugins().Disable(core), IsOk()) << "decides nothing by the tables";
+  const uint64_t before = Size();
+  const auto late = StatusIs(Code::kDeadlineExceeded, HasSubstr("after 20 ms"));
+  EXPECT_THAT(plugins().Configure(core, "{}"), late);
+  EXPECT_THAT(plugins().Update(core, {.author = "x"}), late);
+  EXPECT_THAT(plugins().Uninstall(core), late);
+  EXPECT_THAT(plugins().Install(ManifestOf("b", "1.0.0", {"core"})), late);
+  EXPECT_THAT(plugins().Update(a, {.version = "2.0.0"}), late) << "who needs it may have changed";
+  EXPECT_EQ(Size(), before);
+  EXPECT_THAT(plugins().Configure(a, "{}"), IsOk()) << "the tables hold all of this one";
+}
+
 TEST_F(PluginsTest, TypesAreSpelledAsSpecified) {
   for (const std::string text : {"tool", "provider", "generator", "ui", "integration"}) {
     NIMBUS_ASSERT_OK_AND_ASSIGN(const PluginType type, ParsePluginType(text));

@@ -225,12 +225,21 @@ class RepositoriesTest : public StoreTest {
 };
 
 TEST_F(RepositoriesTest, NoCommandAppendsToAReadOnlyJournal) {
+  // What commands that do nothing when it is so already have something to do with.
+  ASSERT_THAT(personas().Deactivate("persona_security"), IsOk());
+  ASSERT_THAT(config().SaveProfile({.name = "second", .config = "{}"}), IsOk());
+  ASSERT_THAT(credentials().SaveProfile({.name = "second"}), IsOk());
   ASSERT_THAT(Open({.journal = {.read_only = true}}), IsOk());
   ASSERT_THAT(CatchUp(), IsOk());
   NIMBUS_ASSERT_OK_AND_ASSIGN(const uint64_t before, journal().Size());
   for (const Method& command : Commands()) {
     EXPECT_THAT(command.call(), StatusIs(Code::kFailedPrecondition)) << command.name;
   }
+  const auto refused = StatusIs(Code::kFailedPrecondition, HasSubstr("read-only"));
+  EXPECT_THAT(personas().Activate("persona_security"), refused);
+  EXPECT_THAT(config().ActivateProfile("second"), refused);
+  EXPECT_THAT(config().DeleteProfile("second"), refused);
+  EXPECT_THAT(credentials().SetDefaultProfile("second"), refused);
   EXPECT_THAT(journal().Size(), IsOkAndHolds(before));
 }
 
@@ -386,6 +395,53 @@ TEST_F(RepositoriesTest, ABodyHasALimit) {
               StatusIs(Code::kInvalidArgument, HasSubstr("1000 are allowed")));
   EXPECT_THAT(history().CreateOperation({.session = session, .type = "chat", .input = json(900)}),
               IsOk());
+}
+
+TEST_F(RepositoriesTest, ANameHasALimit) {
+  const Things& t = things_;
+  for (const size_t bytes : {schema::kNameBytesMax, schema::kNameBytesMax + 1}) {
+    const std::string name(bytes, 'n');
+    for (const absl::Status& status :
+         {history().CreateOperation({.session = t.session, .type = name}).status(),
+          history().AddOperationStep({.operation = t.operation, .tool_name = name}).status(),
+          personas().Define({.name = name, .display_name = "N", .system_prompt = "p"}).status(),
+          config().SetValue(name, "v").status(),
+          config().DefinePreference({.key = "k" + name.substr(1), .value = R"("v")"}).status(),
+          config().SaveProfile({.name = name, .config = "{}"}).status(),
+          config().SetEnvironment({name, "aws", "{}"}).status(),
+          config().SetEnvironment({"e", name, "{}"}).status(),
+          credentials()
+              .Store({.name = name, .provider = "aws", .type = "oauth", .sealed = "s"})
+              .status(),
+          credentials()
+              .Store({.name = "o", .provider = name, .type = "oauth", .sealed = "s"})
+              .status(),
+          credentials().SaveProfile({.name = name}).status(),
+          plugins().Install({.name = name, .version = "1", .entry_point = "m"}).status(),
+          plugins().Install({.name = "v", .version = name, .entry_point = "m"}).status(),
+          plugins().Configure(t.plugin, "{}", name).status(),
+          plugins().RegisterHook(t.plugin, {.name = name}).status(),
+          registry().Cache({{.name = name, .latest_version = "1"}}).status(),
+          registry().Cache({{.name = "v", .latest_version = name}}).status()}) {
+      if (bytes <= schema::kNameBytesMax) {
+        EXPECT_THAT(status, IsOk());
+      } else {
+        EXPECT_THAT(status, StatusIs(Code::kInvalidArgument, HasSubstr("255 are allowed")));
+      }
+    }
+  }
+  ASSERT_THAT(CatchUp(), IsOk());
+  EXPECT_THAT(database_->GetQuarantine(), IsOkAndHolds(testing::IsEmpty()));
+}
+
+TEST_F(RepositoriesTest, AListOfAPluginHasALimit) {
+  const auto of = [](size_t count) { return std::vector<std::string>(count, "p"); };
+  const std::vector<NewHook> hooks(kPluginListMax + 1, {.name = "h"});
+  const auto refused = StatusIs(Code::kInvalidArgument, HasSubstr("256 are allowed"));
+  EXPECT_THAT(plugins().Update(things_.plugin, {.permissions = of(kPluginListMax)}), IsOk());
+  EXPECT_THAT(plugins().Update(things_.plugin, {.permissions = of(kPluginListMax + 1)}), refused);
+  EXPECT_THAT(plugins().Update(things_.plugin, {.dependencies = of(kPluginListMax + 1)}), refused);
+  EXPECT_THAT(plugins().Update(things_.plugin, {.hooks = hooks}), refused);
 }
 
 TEST_F(RepositoriesTest, AStoreThatIsNotThereIsNotMadeUnlessAsked) {

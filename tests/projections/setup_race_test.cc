@@ -63,18 +63,12 @@ class SetupRaceTest : public StoreTest {
 
   // What the projector made meanwhile is what the journal says, and that verifies.
   void ExpectConsistent() {
-    ASSERT_THAT(CatchUp(), IsOk());
-    NIMBUS_ASSERT_OK_AND_ASSIGN(const std::string grown, DumpTables(link()));
-    ASSERT_THAT(database_->Rebuild(), IsOk());
-    EXPECT_THAT(DumpTables(link()), IsOkAndHolds(grown));
-    NIMBUS_ASSERT_OK_AND_ASSIGN(const ViewsStatus status, database_->GetViewsStatus());
-    EXPECT_EQ(status.quarantined, 0u);
+    ExpectRowsAsRebuilt();
     NIMBUS_ASSERT_OK_AND_ASSIGN(sqlite::Connection db, sqlite::Connection::Open(link(), {}));
     EXPECT_THAT(CheckForeignKeys(&db), IsOk());
     NIMBUS_ASSERT_OK_AND_ASSIGN(const journal::VerifyReport report, VerifyJournal(journal(), {}));
     for (const journal::Finding& finding : report.findings) ADD_FAILURE() << finding.what;
   }
-  std::vector<std::string> Sql(std::string_view sql) { return Column(link(), sql); }
 };
 
 TEST_F(SetupRaceTest, OfTwoThatActivateAProfileOneDoes) {

@@ -121,6 +121,42 @@ TEST_F(SqliteTest, SecondWriterIsUnavailableUntilTheFirstIsDone) {
   EXPECT_THAT(Transaction::Begin(&second), IsOk());
 }
 
+// The connections would wait for each other for longer than a test may take.
+TEST_F(SqliteTest, ATryWaitsForNobody) {
+  NIMBUS_ASSERT_OK_AND_ASSIGN(Connection first, OpenFile({.busy_timeout_ms = 3'600'000}));
+  ASSERT_THAT(first.Execute("PRAGMA journal_mode = WAL; CREATE TABLE t (x INTEGER)"), IsOk());
+  NIMBUS_ASSERT_OK_AND_ASSIGN(Connection second, OpenFile({.busy_timeout_ms = 3'600'000}));
+  {
+    NIMBUS_ASSERT_OK_AND_ASSIGN(Transaction transaction, Transaction::TryBegin(&first));
+    EXPECT_THAT(Transaction::TryBegin(&second), StatusIs(absl::StatusCode::kUnavailable));
+    EXPECT_THAT(second.Checkpoint(Connection::CheckpointMode::kFull), IsOkAndHolds(0))
+        << "what there is, and nothing of what is written now";
+    ASSERT_THAT(first.Execute("INSERT INTO t VALUES (1)"), IsOk());
+    ASSERT_THAT(transaction.Commit(), IsOk());
+  }
+  EXPECT_THAT(Transaction::TryBegin(&second), IsOk());
+}
+
+TEST_F(SqliteTest, ACheckpointIsFullUnlessAReaderStaysBehind) {
+  NIMBUS_ASSERT_OK_AND_ASSIGN(Connection db, OpenFile({.busy_timeout_ms = 3'600'000}));
+  ASSERT_THAT(db.Execute("PRAGMA journal_mode = WAL; CREATE TABLE t (x INTEGER)"), IsOk());
+  db.CheckpointByHand();
+  NIMBUS_ASSERT_OK_AND_ASSIGN(Connection reader, OpenFile({.mode = Connection::Mode::kReadOnly}));
+  for (const auto mode :
+       {Connection::CheckpointMode::kPassive, Connection::CheckpointMode::kFull}) {
+    ASSERT_THAT(db.Execute("INSERT INTO t VALUES (1)"), IsOk());
+    {
+      NIMBUS_ASSERT_OK_AND_ASSIGN(const Snapshot snapshot, Snapshot::Begin(&reader));
+      ASSERT_THAT(db.Execute("INSERT INTO t VALUES (2)"), IsOk());
+      EXPECT_THAT(db.Checkpoint(mode), IsOkAndHolds(1)) << "what the reader must not see";
+    }
+    EXPECT_GT(db.wal_pages(), 1);
+    EXPECT_THAT(db.Checkpoint(mode), IsOkAndHolds(0));
+    ASSERT_THAT(db.Execute("INSERT INTO t VALUES (3)"), IsOk());
+    EXPECT_EQ(db.wal_pages(), 1) << "the log has started over";
+  }
+}
+
 TEST_F(SqliteTest, ReadOnlyConnectionsReadAndRefuseToWrite) {
   {
     NIMBUS_ASSERT_OK_AND_ASSIGN(Connection db, OpenFile());

@@ -1,12 +1,18 @@
 // Views looked at as tables: verified, rebuilt, inspected, queried.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
+#include <atomic>
+#include <chrono>
 #include <filesystem>
+#include <fstream>
+#include <optional>
 #include <thread>
 
 #include "all_events.h"
 #include "fixture.h"
 #include "generations.h"
+#include "migrator.h"
 #include "testing/status_matchers.h"
 
 namespace nimbus::projections {
@@ -45,6 +51,22 @@ class TablesTest : public StoreTest {
     }
     names.erase("views.build");  // a lock, which the follower takes, too, when it has time
     return names;
+  }
+
+  // Until a thread sleeps in flock on this file of the store.
+  void WaitUntilSomebodyWaitsFor(const std::string& name) {
+    struct stat info;
+    ASSERT_EQ(stat((directory_ / name).c_str(), &info), 0);
+    const std::string inode = fmt::format(":{} ", info.st_ino);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (std::chrono::steady_clock::now() < deadline) {
+      std::ifstream locks("/proc/locks");
+      for (std::string line; std::getline(locks, line);) {
+        if (line.find("->") != std::string::npos && line.find(inode) != std::string::npos) return;
+      }
+      std::this_thread::yield();
+    }
+    FAIL() << "nobody waits for " << name;
   }
 
   // Of all rows as text, the columns separated.
@@ -134,6 +156,62 @@ TEST_F(TablesTest, AreVerifiedWhileTheStoreGrows) {
   ASSERT_THAT(CatchUp(), IsOk());
   NIMBUS_ASSERT_OK_AND_ASSIGN(const VerifyViewsReport report, database_->Verify());
   EXPECT_TRUE(report.holds());
+}
+
+// Migrations of this Nimbus wait for each other, and for those who compare; another
+// program's need not.
+TEST_F(TablesTest, MigratedWhileTheyAreComparedAreNotCompared) {
+  absl::StatusOr<FileLock> lock = projections::Generations(store(), "views").Lock();
+  ASSERT_THAT(lock, IsOk());
+  std::optional<FileLock> held(*std::move(lock));
+  absl::StatusOr<VerifyViewsReport> report;
+  std::thread verifying([&] { report = database_->Verify(); });
+  WaitUntilSomebodyWaitsFor("views.lock");  // to make the tables to compare with
+  NIMBUS_ASSERT_OK_AND_ASSIGN(Connection db, Connection::Open(link(), {.busy_timeout_ms = 10'000}));
+  EXPECT_THAT(Migrate(&db, 3), IsOk());
+  held.reset();
+  verifying.join();
+  EXPECT_THAT(report, StatusIs(Code::kAborted, HasSubstr("migrated the views to version 3")));
+  EXPECT_THAT(Generations(), ElementsAre("views-1.db"));
+  EXPECT_THAT(database_->Verify(), IsOk());
+}
+
+TEST_F(TablesTest, MadeAnewByOthersWhileTheyAreRebuiltStay) {
+  const projections::Generations generations(store(), "views");
+  const auto take = [&] {
+    absl::StatusOr<FileLock> lock = generations.Lock();
+    EXPECT_THAT(lock, IsOk());
+    return *std::move(lock);
+  };
+  std::optional<FileLock> held(take());
+  absl::StatusOr<RebuildReport> report;
+  std::thread rebuilding([&] { report = database_->Rebuild(); });
+  // Once to make its tables, then to switch to them.
+  while (Generations().size() < 2) {
+    WaitUntilSomebodyWaitsFor("views.lock");
+    held.reset();
+    held.emplace(take());
+  }
+  WaitUntilSomebodyWaitsFor("views.lock");
+  EXPECT_THAT(Column(link(), "SELECT count(*) FROM migrations"), ElementsAre("7"));
+  Tamper("PRAGMA wal_checkpoint(TRUNCATE)");
+  std::filesystem::copy_file(directory_ / "views-1.db", directory_ / "views-3.db");
+  EXPECT_THAT(generations.MakeLive({.number = 3, .path = directory_ / "views-3.db"}), IsOk());
+  held.reset();
+  rebuilding.join();
+  EXPECT_THAT(report, StatusIs(Code::kAborted, HasSubstr("has rebuilt the views meanwhile")));
+  EXPECT_EQ(std::filesystem::read_symlink(link()), "views-3.db");
+  ASSERT_THAT(CatchUp(), IsOk());
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const VerifyViewsReport verified, database_->Verify());
+  EXPECT_TRUE(verified.holds());
+}
+
+TEST_F(TablesTest, AreNotComparedByWhoCanNotWriteThem) {
+  ASSERT_THAT(Open({.views = {.project = false}}), IsOk());
+  const auto refused = StatusIs(Code::kFailedPrecondition, HasSubstr("can't write the views"));
+  EXPECT_THAT(database_->Verify(), refused);
+  EXPECT_THAT(database_->Rebuild(), refused);
+  EXPECT_THAT(database_->Migrate(3), refused);
 }
 
 TEST_F(TablesTest, OfAKilledBuildAreRemovedUnlessSomebodyStillBuilds) {

@@ -240,6 +240,27 @@ TEST_F(ViewsTest, WaitForTimesOutOnARecordThatIsNotThere) {
               StatusIs(Code::kDeadlineExceeded, HasSubstr("1000000")));
 }
 
+TEST_F(ViewsTest, WhyTheyAreBehindIsSaid) {
+  ASSERT_THAT(Open(), IsOk());
+  ASSERT_THAT(CatchUp(), IsOk());
+  NIMBUS_ASSERT_OK_AND_ASSIGN(Connection db, Connection::Open(link(), {.busy_timeout_ms = 10'000}));
+  ASSERT_THAT(db.Execute("BEGIN IMMEDIATE"), IsOk());
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const Written session, history().CreateSession({}));
+  const auto stuck =
+      StatusIs(Code::kUnavailable, AllOf(HasSubstr("updating the views"), HasSubstr("locked")));
+  // Until the projector has given up once, they are only late.
+  absl::Status waited;
+  do {
+    waited = database_->WaitFor(session.sequence, 50);
+  } while (absl::IsDeadlineExceeded(waited));
+  EXPECT_THAT(waited, stuck);
+  EXPECT_THAT(database_->CatchUp(0), stuck);
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const ViewsStatus status, database_->GetViewsStatus());
+  EXPECT_THAT(status.error, StatusIs(Code::kUnavailable));
+  ASSERT_THAT(db.Execute("COMMIT"), IsOk());
+  EXPECT_THAT(database_->WaitFor(session.sequence, 30'000), IsOk());
+}
+
 TEST_F(ViewsTest, AReadOnlyOpenerStillBringsThemUpToDate) {
   MakeStore();
   DeleteViews();

@@ -163,6 +163,52 @@ void CheckLines(const SourceFile& file, std::vector<Problem>* problems) {
   }
 }
 
+// "Suite.Test" of each, and "Suite.*".
+std::set<std::string> TestsOf(const std::vector<SourceFile>& files) {
+  std::set<std::string> tests;
+  for (const SourceFile& file : files) {
+    if (!IsCpp(file) || !IsTest(file)) continue;
+    for (const std::string_view macro : {"TEST(", "TEST_F(", "TEST_P("}) {
+      for (size_t at = FindName(file.code, macro, 0); at != kNone;
+           at = FindName(file.code, macro, at + 1)) {
+        const size_t begin = at + macro.size(), end = file.code.find(')', begin);
+        std::string name = file.code.substr(begin, end - begin);
+        std::erase_if(name, [](char c) { return std::isspace(static_cast<unsigned char>(c)); });
+        const size_t comma = name.find(',');
+        if (comma == kNone) continue;
+        name[comma] = '.';
+        tests.insert(name.substr(0, comma) + ".*");
+        tests.insert(std::move(name));
+      }
+    }
+  }
+  return tests;
+}
+
+std::vector<std::string> Backquoted(const std::string& line) {
+  std::vector<std::string> names;
+  for (size_t begin = line.find('`'); begin != kNone; begin = line.find('`', begin)) {
+    const size_t end = line.find('`', begin + 1);
+    if (end == kNone) break;
+    if (end > begin + 1) names.push_back(line.substr(begin + 1, end - begin - 1));
+    begin = end + 1;
+  }
+  return names;
+}
+
+bool IsPath(std::string_view name) {
+  return name.find('/') != kNone || name.ends_with(".cc") || name.ends_with(".h") ||
+         name.ends_with(".sql");
+}
+
+// A file, or a directory with one in it.
+bool Exists(const std::vector<SourceFile>& files, const std::string& path) {
+  const std::string directory = path.ends_with('/') ? path : path + "/";
+  return std::any_of(files.begin(), files.end(), [&](const SourceFile& file) {
+    return file.path == path || file.path.starts_with(directory);
+  });
+}
+
 }  // namespace
 
 std::vector<Problem> CheckLengths(const SourceFile& file) {
@@ -355,6 +401,34 @@ std::vector<Problem> CheckReadme(const std::vector<SourceFile>& files) {
   return problems;
 }
 
+std::vector<Problem> CheckSpec(const std::vector<SourceFile>& files) {
+  std::vector<Problem> problems;
+  const SourceFile* spec = FindFile(files, "docs/spec.md");
+  if (spec == nullptr) return problems;
+  const std::set<std::string> tests = TestsOf(files);
+  std::istringstream lines(spec->text);
+  size_t number = 0;
+  for (std::string line; std::getline(lines, line);) {
+    ++number;
+    std::string suite;
+    for (const std::string& name : Backquoted(line)) {
+      const bool upper = std::isupper(static_cast<unsigned char>(name[0])) != 0;
+      const size_t dot = name.find('.');
+      bool exists = true;
+      if (IsPath(name)) {
+        exists = Exists(files, name);
+      } else if (upper && dot != kNone) {
+        suite = name.substr(0, dot);
+        exists = tests.contains(name);
+      } else if (upper && !suite.empty()) {
+        exists = tests.contains(suite + "." + name);
+      }
+      if (!exists) problems.push_back({spec->path, number, fmt::format("there is no {}", name)});
+    }
+  }
+  return problems;
+}
+
 std::vector<Problem> CheckAll(const std::vector<SourceFile>& files) {
   std::vector<Problem> problems;
   const auto add = [&](const std::vector<Problem>& more) {
@@ -371,6 +445,7 @@ std::vector<Problem> CheckAll(const std::vector<SourceFile>& files) {
   add(CheckTestsAreBuilt(files));
   add(CheckWrappedOnce(files));
   add(CheckReadme(files));
+  add(CheckSpec(files));
   return problems;
 }
 

@@ -36,6 +36,9 @@ std::vector<Problem> CheckTestsAreBuilt(const std::vector<SourceFile>& files);
 std::vector<Problem> CheckWrappedOnce(const std::vector<SourceFile>& files);
 // The README's commands exist, and CI runs the tests as it says.
 std::vector<Problem> CheckReadme(const std::vector<SourceFile>& files);
+// What docs/spec.md names in backquotes exists: files, by their whole path, and tests, as
+// `Suite.Test`, as `Suite.*`, or as `Test` after one of its suite in the same line.
+std::vector<Problem> CheckSpec(const std::vector<SourceFile>& files);
 
 // All of the above.
 std::vector<Problem> CheckAll(const std::vector<SourceFile>& files);

@@ -194,5 +194,22 @@ TEST(CheckReadme, WantsItsCommandsToExist) {
               ElementsAre(ProblemAt(1, "tools/quickstart")));
 }
 
+TEST(CheckSpec, WantsItsFilesAndTestsToExist) {
+  const SourceFile code = MakeSource("projections/views.cc", "");
+  const SourceFile test =
+      MakeSource("tests/a_test.cc", "TEST(ATest, One) {}\nTEST_F(ATest,\n Two) {}\n");
+  const auto check = [&](const std::string& line) {
+    return CheckSpec({code, test, MakeSource("docs/spec.md", "# Title\n" + line)});
+  };
+  EXPECT_THAT(check("| `Plugins::List`, `List` | `projections/views.cc` | `ATest.One`, `Two` |"),
+              IsEmpty());
+  EXPECT_THAT(check("one file each in `tests/`: `ATest.*`; a `word`"), IsEmpty());
+  EXPECT_THAT(check("`views.cc`"), ElementsAre(ProblemAt(2, "no views.cc")));
+  EXPECT_THAT(check("`replay/`"), ElementsAre(ProblemAt(2, "no replay/")));
+  EXPECT_THAT(check("`ATest.Three`, `Four`"),
+              ElementsAre(ProblemAt(2, "no ATest.Three"), ProblemAt(2, "no Four")));
+  EXPECT_THAT(check("`BTest.*`"), ElementsAre(ProblemAt(2, "no BTest.*")));
+}
+
 }  // namespace
 }  // namespace nimbus::tidy

@@ -39,12 +39,16 @@
 
 namespace nimbus::projections {
 
+inline constexpr int64_t kViewsWaitMs = 30'000;
+
 struct ViewsOptions {
   bool project = true;                 // false: read what others project, start no thread
   size_t batch_records_max = 4096;     // of one SQLite transaction
   size_t batch_bytes_max = 8u << 20;   // of its records and bodies; one record may exceed it
   uint64_t wal_bytes_max = 64u << 20;  // of write-ahead log between checkpoints
   int64_t retry_wait_max_ms = 5000;    // between attempts after an I/O error
+  // How long a command that decides by the views waits for them, or for its turn.
+  int64_t command_wait_ms = kViewsWaitMs;
 };
 
 struct DatabaseOptions {
@@ -168,11 +172,15 @@ class Database {
   static absl::StatusOr<std::string> PrintMigration(int from, int to);
 
   // Builds the views anew from the journal beside the live ones, which serve
-  // until the switch, and compares the two.
+  // until the switch, and compares the two. FailedPrecondition when this process can't
+  // write them; Aborted when others were made meanwhile, since the live ones were deleted
+  // or damaged.
   absl::StatusOr<RebuildReport> Rebuild();
 
-  // Builds them likewise, compares, and leaves the live ones as they are. Aborted when
-  // another process migrates them meanwhile.
+  // Builds them likewise, compares, and leaves the live ones as they are. Errors as
+  // Rebuild; also Aborted when they are migrated meanwhile, by a program that does not
+  // take turns. Migrate, Rebuild and Verify do, also in several processes: one waits until
+  // the other is done.
   absl::StatusOr<VerifyViewsReport> Verify();
 
   // NotFound when there are no views.

@@ -32,6 +32,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "nimbus/journal/journal.h"
+#include "nimbus/journal/lifecycle.h"
 #include "nimbus/schema/event.h"
 
 namespace nimbus::projections {
@@ -218,9 +219,7 @@ class History {
   const std::unique_ptr<Rows> rows_;
 };
 
-// The spec's words: 'pending', 'running', 'completed', 'failed', 'cancelled'.
-std::string_view StatusText(journal::Lifecycle status);
-// InvalidArgument for any other word.
-absl::StatusOr<journal::Lifecycle> ParseStatus(std::string_view text);
+using journal::ParseStatus;
+using journal::StatusText;
 
 }  // namespace nimbus::projections

@@ -112,7 +112,8 @@ class Personas {
   // Sets the preference agent.default_persona to its name. FailedPrecondition: it is not
   // active.
   absl::StatusOr<Written> SetDefault(std::string_view row_id);
-  // The journal decides which one that is; waits until the views know it.
+  // The journal decides which one that is; waits until the views know it, at most
+  // ViewsOptions::command_wait_ms (DeadlineExceeded).
   absl::StatusOr<std::optional<Persona>> GetDefault();
 
   // Of a name, else of a row id. NotFound names it.

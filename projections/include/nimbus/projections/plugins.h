@@ -25,15 +25,17 @@
 //                       at the same moment
 //   FailedPrecondition  a plugin that is needed is not there or not in the version that is
 //                       needed; the plugin is needed by others; read-only journal
-//   Aborted             the plugin was changed again and again meanwhile
-// Commands that decide by what the tables say wait until these hold what the journal
-// does, at most kViewsWaitMs (then DeadlineExceeded, or why they can't be read).
+//   Aborted             others have changed the plugin each of 16 times it was decided
+//   DeadlineExceeded    the command waited ViewsOptions::command_wait_ms for the tables to
+//                       hold what the journal does, or for its turn (below)
+// Commands that decide by what the tables say also fail as queries do.
 //
 // Dependencies: the name of a plugin, or "name ^1.2" with constraints as projections/
 // semver.h has them. That what is needed is in place, in a version that is needed, and
 // that no plugin needs itself, holds across processes, whoever is first: commands that
 // install with dependencies, or change these or a version, take turns on the file
-// plugins.lock in the store, and wait while another one decides.
+// plugins.lock in the store, and wait while another one decides. When their turn does not
+// come, as when the process that decides is stopped, DeadlineExceeded names that process.
 //
 // A query sees what the projector has applied; it fails as those of History do. An erased
 // text reads {"$erased":SEQUENCE} where a column can't be NULL, else it is absent.
@@ -64,7 +66,6 @@ using schema::fb::PluginType;
 inline constexpr int64_t kHookPriorityDefault = 100;
 inline constexpr size_t kPluginConfigBytesMax = 256u << 10;
 inline constexpr size_t kPluginListMax = 256;  // dependencies, permissions or hooks of one
-inline constexpr int64_t kViewsWaitMs = 30'000;
 
 struct NewHook {
   std::string name;                         // 'pre_execute', 'post_execute', 'on_error', …
@@ -196,7 +197,7 @@ class Plugins {
       const schema::Uuid& plugin,
       const std::function<absl::StatusOr<Events>(const Current&)>& decide);
   absl::StatusOr<std::vector<schema::Uuid>> Resolve(const std::vector<std::string>& dependencies);
-  absl::StatusOr<std::vector<schema::Uuid>> NeedsOf(const journal::EntityState& plugin) const;
+  absl::StatusOr<std::vector<schema::Uuid>> NeedsOf(const schema::Uuid& plugin) const;
   absl::StatusOr<std::vector<Plugin>> ListAll();
   absl::Status CheckNotNeeded(const Plugin& plugin);
   absl::Status CheckDependents(const Plugin& plugin, const std::string& version);
