@@ -110,22 +110,6 @@ uint64_t Reader::position() const { return impl_->position; }
 absl::StatusOr<const RecordView*> Reader::Next() { return impl_->Next(); }
 absl::StatusOr<const RecordView*> Reader::Read(uint64_t sequence) { return impl_->Read(sequence); }
 
-absl::StatusOr<std::vector<uint64_t>> Reader::StreamSequences(uint64_t head) {
-  std::vector<uint64_t> sequences;
-  for (uint64_t sequence = head;;) {
-    NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, impl_->Read(sequence));
-    sequences.push_back(sequence);
-    const uint64_t previous = view->envelope().previous();
-    if (previous == sequence) break;
-    if (previous > sequence) {
-      return Error(Code::kDataLoss, "record {} links forward to {}", sequence, previous);
-    }
-    sequence = previous;
-  }
-  std::reverse(sequences.begin(), sequences.end());
-  return sequences;
-}
-
 absl::StatusOr<const schema::fb::Body*> Reader::Body(const RecordView& record) {
   return impl_->Body(record);
 }

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "fixture.h"
+#include "journal/stream.h"
 
 namespace nimbus::journal {
 namespace {
@@ -268,7 +269,7 @@ TEST_F(JournalTest, ManyWritersLoseNothingAndKeepEachStreamInOrder) {
   for (const Uuid& operation : operations) {
     const EntityState state = **journal_->FindEntity(EntityKind::operation, operation);
     EXPECT_EQ(state.version, 1u + kSteps);
-    const std::vector<uint64_t> sequences = *reader.StreamSequences(state.head_sequence);
+    const std::vector<uint64_t> sequences = *StreamSequences(&reader, state.head_sequence);
     ASSERT_EQ(sequences.size(), 1u + kSteps);
     for (int i = 0; i < kSteps; ++i) {
       const RecordView* record = *reader.Read(sequences[static_cast<size_t>(i) + 1]);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "fixture.h"
+#include "journal/stream.h"
 #include "testing/program.h"
 
 namespace nimbus::journal {
@@ -71,7 +72,8 @@ inline uint64_t ExpectUpdates(const Journal& journal, const Uuid& session,
     return 0;
   }
   Reader reader(journal);
-  absl::StatusOr<std::vector<uint64_t>> sequences = reader.StreamSequences((*state)->head_sequence);
+  absl::StatusOr<std::vector<uint64_t>> sequences =
+      StreamSequences(&reader, (*state)->head_sequence);
   EXPECT_THAT(sequences, IsOk());
   if (!sequences.ok()) return 0;
   EXPECT_EQ(sequences->size(), (*state)->version);

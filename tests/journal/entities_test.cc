@@ -4,6 +4,7 @@
 #include <string>
 
 #include "fixture.h"
+#include "journal/stream.h"
 
 namespace nimbus::journal {
 namespace {
@@ -354,7 +355,7 @@ TEST_F(EntitiesTest, EventsOfOneAppendSeeEachOther) {
   EXPECT_EQ(StateOf(EntityKind::step, step), Lifecycle::kCompleted);
   EXPECT_EQ((*journal_->FindEntity(EntityKind::session, session))->version, 2u);
   Reader reader(*journal_);
-  EXPECT_THAT(reader.StreamSequences(size_ + 4),
+  EXPECT_THAT(StreamSequences(&reader, size_ + 4),
               IsOkAndHolds(std::vector<uint64_t>{size_ + 1, size_ + 2, size_ + 3, size_ + 4}));
 }
 

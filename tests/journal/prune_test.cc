@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "fixture.h"
+#include "journal/stream.h"
 #include "nimbus/journal/backup.h"
 #include "nimbus/journal/compact.h"
 #include "nimbus/journal/usage.h"
@@ -120,7 +121,7 @@ TEST_F(PruneTest, LeavesWhatIsNotOverOrIsReferredTo) {
   Reader reader(*journal_);
   for (const Uuid& id : {grandparent, parent, running, late}) {
     const auto state = *journal_->FindEntity(EntityKind::operation, id);
-    const std::vector<uint64_t> sequences = *reader.StreamSequences(state->head_sequence);
+    const std::vector<uint64_t> sequences = *StreamSequences(&reader, state->head_sequence);
     EXPECT_GE(sequences.size(), 4u);
     for (const uint64_t sequence : sequences) {
       const RecordView* record = *reader.Read(sequence);

@@ -1,5 +1,6 @@
 #include "nimbus/replay/forks.h"
 
+#include "journal/stream.h"
 #include "nimbus/journal/verify.h"
 #include "replay/fixture.h"
 
@@ -90,7 +91,7 @@ TEST_F(ForksTest, CopiesNothing) {
   NIMBUS_ASSERT_OK_AND_ASSIGN(
       const auto entity, journal_->FindEntity(schema::fb::EntityKind::operation, forked.operation));
   NIMBUS_ASSERT_OK_AND_ASSIGN(const std::vector<uint64_t> stream,
-                              reader.StreamSequences(entity->head_sequence));
+                              journal::StreamSequences(&reader, entity->head_sequence));
   ASSERT_EQ(stream.size(), 3u);
   EXPECT_EQ(stream[2], forked.sequence);
   NIMBUS_ASSERT_OK_AND_ASSIGN(const journal::RecordView* created, reader.Read(stream[0]));

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "journal/stream.h"
 #include "nimbus/replay/recorder.h"
 #include "replay/fixture.h"
 
@@ -123,7 +124,7 @@ class RecorderModesTest : public RecorderTest {
   void ForEachRecord(const std::function<void(const schema::fb::Record&)>& use) {
     const auto entity = journal_->FindEntity(schema::fb::EntityKind::operation, operation_);
     journal::Reader reader(*journal_);
-    const auto sequences = reader.StreamSequences((*entity)->head_sequence);
+    const auto sequences = journal::StreamSequences(&reader, (*entity)->head_sequence);
     for (const uint64_t sequence : *sequences) use(*(*reader.Read(sequence))->record);
   }
 

@@ -14,7 +14,6 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -52,10 +51,6 @@ class Reader {
 
   // The record `sequence`. OutOfRange beyond the end. Does not move Next().
   absl::StatusOr<const RecordView*> Read(uint64_t sequence);
-
-  // Sequences of a stream's records, oldest first, found by following back-links
-  // from `head` (EntityState::head_sequence).
-  absl::StatusOr<std::vector<uint64_t>> StreamSequences(uint64_t head);
 
   // The decoded, checked body of `record`; nullptr when it has none. Valid until
   // the next call of Body. DataLoss when it is missing, or does not match the
