@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -49,6 +50,18 @@ void AddGlobalOptions(CLI::App* app, CommandLine* line);
 // Adds a command that runs `body`. `app` and `line` outlive the parse.
 CLI::App* AddCommand(CLI::App* app, CommandLine* line, const std::string& name,
                      const std::string& description, std::function<absl::StatusOr<int>()> body);
+
+// The same for a command with values of its own, which its options fill in before `body`
+// gets them. They live as long as the command.
+template <typename Values>
+std::pair<CLI::App*, std::shared_ptr<Values>> AddCommand(
+    CLI::App* app, CommandLine* line, const std::string& name, const std::string& description,
+    absl::StatusOr<int> (*body)(const CommandLine&, const Values&)) {
+  auto values = std::make_shared<Values>();
+  CLI::App* command = AddCommand(app, line, name, description,
+                                 [line, values, body] { return body(*line, *values); });
+  return {command, std::move(values)};
+}
 
 // To transform() an option that counts: accepts decimal digits alone, of a number
 // that fits 64 bits. CLI11 by itself takes -1 for 2^64 - 1, and 010 for 8.

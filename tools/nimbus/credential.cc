@@ -4,7 +4,6 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
-#include <memory>
 #include <vector>
 
 #include "nimbus/schema/clock.h"
@@ -60,16 +59,8 @@ absl::StatusOr<std::string> ReadSealed(const std::string& file) {
 }
 
 absl::StatusOr<int> Report(const cli::CommandLine& line, const absl::StatusOr<Written>& written,
-                           std::string_view done, const std::string& name) {
-  NIMBUS_RETURN_IF_ERROR(written.status());
-  if (line.json) {
-    cli::PrintJson(Json::MakeObject({{"id", Json::String(written->id.ToString())},
-                                     {"name", Json::String(name)},
-                                     {"sequence", Json::Uint(written->sequence)}}));
-  } else {
-    cli::Print("{} credential '{}' ({})\n", done, name, written->id.ToString());
-  }
-  return cli::kHolds;
+                           const std::string& done, const std::string& name) {
+  return ReportWritten(line, written, done + " credential", name);
 }
 
 absl::StatusOr<int> List(const cli::CommandLine& line, const CredentialCommand& command) {
@@ -199,6 +190,20 @@ absl::StatusOr<Credential> SelectCredential(projections::Database* database,
                cli::DidYouMean(text, names));
 }
 
+absl::StatusOr<int> ReportWritten(const cli::CommandLine& line,
+                                  const absl::StatusOr<Written>& written, const std::string& done,
+                                  const std::string& name) {
+  NIMBUS_RETURN_IF_ERROR(written.status());
+  if (line.json) {
+    cli::PrintJson(Json::MakeObject({{"id", Json::String(written->id.ToString())},
+                                     {"name", Json::String(name)},
+                                     {"sequence", Json::Uint(written->sequence)}}));
+  } else {
+    cli::Print("{} '{}' ({})\n", done, name, written->id.ToString());
+  }
+  return cli::kHolds;
+}
+
 Json ToJson(const Credential& credential) {
   return Json::MakeObject({{"id", Json::String(credential.id.ToString())},
                            {"name", Json::String(credential.name)},
@@ -217,10 +222,7 @@ void AddCredentialCommands(CLI::App* app, cli::CommandLine* line) {
       "credential", "What is known of credentials, beside the secrets: those come sealed");
   credential->require_subcommand(1);
   const auto add = [&](const std::string& name, const std::string& description, auto run) {
-    auto command = std::make_shared<CredentialCommand>();
-    CLI::App* added = cli::AddCommand(credential, line, name, description,
-                                      [line, command, run] { return run(*line, *command); });
-    return std::pair(added, command);
+    return cli::AddCommand<CredentialCommand>(credential, line, name, description, run);
   };
   const auto add_for_one = [&](const std::string& name, const std::string& description, auto run) {
     auto added = add(name, description, run);

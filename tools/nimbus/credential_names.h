@@ -1,4 +1,4 @@
-// Credentials and their profiles as a person names them on the command line.
+// Credentials and their profiles as the command line names and shows them.
 #pragma once
 
 #include <string>
@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "nimbus/projections/database.h"
 #include "nimbus/schema/json.h"
+#include "tools/cli/command_line.h"
 
 namespace nimbus::tools {
 
@@ -18,6 +19,11 @@ absl::StatusOr<projections::Credential> SelectCredential(projections::Database* 
 
 // NotFound: there is no such profile; suggests the nearest name.
 absl::Status NoCredentialProfile(projections::Database* database, std::string_view name);
+
+// What became of a command: "stored credential 'deploy' (its id)", or the same as JSON.
+absl::StatusOr<int> ReportWritten(const cli::CommandLine& line,
+                                  const absl::StatusOr<projections::Written>& written,
+                                  const std::string& done, const std::string& name);
 
 // Without the sealed text.
 schema::Json ToJson(const projections::Credential& credential);

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <iostream>
-#include <memory>
 #include <vector>
 
 #include "nimbus/schema/status.h"
@@ -76,19 +75,6 @@ absl::StatusOr<int> Show(const cli::CommandLine& line, const ProfileCommand& com
   return cli::kHolds;
 }
 
-absl::StatusOr<int> Report(const cli::CommandLine& line, const absl::StatusOr<Written>& written,
-                           std::string_view done, const std::string& name) {
-  NIMBUS_RETURN_IF_ERROR(written.status());
-  if (line.json) {
-    cli::PrintJson(Json::MakeObject({{"id", Json::String(written->id.ToString())},
-                                     {"name", Json::String(name)},
-                                     {"sequence", Json::Uint(written->sequence)}}));
-  } else {
-    cli::Print("{} credential profile '{}'\n", done, name);
-  }
-  return cli::kHolds;
-}
-
 absl::StatusOr<int> Save(const cli::CommandLine& line, const ProfileCommand& command) {
   NIMBUS_ASSIGN_OR_RETURN(const auto database, cli::OpenDatabaseToWrite(line));
   Json mapping = Json::MakeObject();
@@ -99,18 +85,18 @@ absl::StatusOr<int> Save(const cli::CommandLine& line, const ProfileCommand& com
     }
     mapping.Set(credential.provider, Json::String(credential.id.ToString()));
   }
-  return Report(line,
-                database->credentials().SaveProfile({.name = command.name,
-                                                     .description = command.description,
-                                                     .credentials = mapping.Dump()}),
-                "saved", command.name);
+  return ReportWritten(line,
+                       database->credentials().SaveProfile({.name = command.name,
+                                                            .description = command.description,
+                                                            .credentials = mapping.Dump()}),
+                       "saved credential profile", command.name);
 }
 
 absl::StatusOr<int> MakeDefault(const cli::CommandLine& line, const ProfileCommand& command) {
   NIMBUS_ASSIGN_OR_RETURN(const auto database, cli::OpenDatabaseToWrite(line));
   const absl::StatusOr<Written> made = database->credentials().SetDefaultProfile(command.name);
   if (absl::IsNotFound(made.status())) return NoCredentialProfile(database.get(), command.name);
-  return Report(line, made, "made default:", command.name);
+  return ReportWritten(line, made, "made default: credential profile", command.name);
 }
 
 absl::StatusOr<int> Delete(const cli::CommandLine& line, const ProfileCommand& command) {
@@ -118,7 +104,7 @@ absl::StatusOr<int> Delete(const cli::CommandLine& line, const ProfileCommand& c
   const absl::StatusOr<Written> deleted =
       database->credentials().DeleteProfile(command.name, command.reason);
   if (absl::IsNotFound(deleted.status())) return NoCredentialProfile(database.get(), command.name);
-  return Report(line, deleted, "deleted", command.name);
+  return ReportWritten(line, deleted, "deleted credential profile", command.name);
 }
 
 }  // namespace
@@ -147,11 +133,9 @@ void AddCredentialProfileCommands(CLI::App* credential, cli::CommandLine* line) 
       "profile", "Which credential of each provider to take, for one context or another");
   profile->require_subcommand(1);
   const auto add = [&](const std::string& name, const std::string& description, auto run) {
-    auto command = std::make_shared<ProfileCommand>();
-    CLI::App* added = cli::AddCommand(profile, line, name, description,
-                                      [line, command, run] { return run(*line, *command); });
-    added->add_option("PROFILE", command->name, "Its name")->required();
-    return std::pair(added, command);
+    auto added = cli::AddCommand<ProfileCommand>(profile, line, name, description, run);
+    added.first->add_option("PROFILE", added.second->name, "Its name")->required();
+    return added;
   };
 
   cli::AddCommand(profile, line, "list", "List credential profiles by name",
