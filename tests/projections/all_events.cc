@@ -119,7 +119,14 @@ absl::Status RandomHistory::AppendEveryKind() {
     bool done = false;
     for (int tries = 0; !done && tries < kTriesMax; ++tries) {
       NIMBUS_ASSIGN_OR_RETURN(done, TryAppend(kind));
-      if (!done) NIMBUS_RETURN_IF_ERROR(Append(1));  // something it needs may be missing
+      if (done) continue;
+      // Something it needs may be missing: as a rule a step that has begun, since most
+      // events end something.
+      NIMBUS_RETURN_IF_ERROR(Append(1));
+      for (const fb::Event begins : {fb::Event::SessionStarted, fb::Event::OperationCreated,
+                                     fb::Event::StepAdded, fb::Event::StepStarted}) {
+        NIMBUS_RETURN_IF_ERROR(TryAppend(begins).status());
+      }
     }
     if (done) continue;
     return schema::Error(absl::StatusCode::kInternal, "no {} was accepted",
