@@ -28,17 +28,10 @@ constexpr auto kWords = std::to_array<const char*>(
     {"aws", "gcp", "azure", "github", "production", "staging", "développement", "ui.theme"});
 
 bool IsRefusal(const absl::Status& status) {
-  switch (status.code()) {
-    case absl::StatusCode::kNotFound:
-    case absl::StatusCode::kAlreadyExists:
-    case absl::StatusCode::kFailedPrecondition:
-    case absl::StatusCode::kInvalidArgument:
-    case absl::StatusCode::kOutOfRange:
-    case absl::StatusCode::kAborted:
-      return true;
-    default:
-      return false;
-  }
+  using enum absl::StatusCode;
+  constexpr auto kRefusals = std::to_array(
+      {kNotFound, kAlreadyExists, kFailedPrecondition, kInvalidArgument, kOutOfRange, kAborted});
+  return std::ranges::find(kRefusals, status.code()) != kRefusals.end();
 }
 
 bool PersonasHaveRows() {
@@ -48,6 +41,7 @@ bool PersonasHaveRows() {
 }
 
 fb::Event TypeAt(int number) { return static_cast<fb::Event>(number); }
+
 // An attempt fails while the step runs, not where its number stands.
 std::vector<fb::Event> KindsByLives() {
   std::vector<fb::Event> kinds;
