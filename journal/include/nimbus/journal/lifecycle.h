@@ -1,5 +1,5 @@
-// The product specification's words for how far something has come, the one table of
-// them.
+// The product specification's words for how far something has come. (Formats that are
+// imported have words of their own.)
 //
 //   StatusText(Lifecycle::kRunning)                          // "running"
 //   NIMBUS_ASSIGN_OR_RETURN(filter.status, ParseStatus("failed"));
