@@ -64,7 +64,7 @@ absl::Status CheckPlacement(const schema::fb::Envelope& envelope, const Placemen
 EntryReader::EntryReader(const Journal& journal, Archived archived)
     : environment_(Internals::EnvironmentOf(journal)),
       archived_(archived),
-      reader_(journal),
+      reader_(journal, {.read_ahead_bodies = true}),
       bodies_(environment_, kBodyCacheBytes) {}
 
 // Entries come in order, so that one range serves many of them.

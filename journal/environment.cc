@@ -492,12 +492,15 @@ absl::StatusOr<lmdb::View> Environment::FrameValue(const Snapshot& snapshot, uin
 }
 
 absl::StatusOr<Frame> Environment::ReadFrame(const Snapshot& snapshot, uint64_t sequence,
-                                             const uint8_t** ahead) const {
+                                             ReadAhead* ahead) const {
   uint64_t key = 0;
   NIMBUS_ASSIGN_OR_RETURN(const lmdb::View value, FrameValue(snapshot, sequence, &key));
-  if (ahead != nullptr && key < snapshot.head().size()) *ahead = lmdb::ReadAhead(value, *ahead);
+  if (ahead != nullptr && key < snapshot.head().size()) {
+    NIMBUS_RETURN_IF_ERROR(ahead->Come(snapshot.txn(), tables_.frames, key));
+  }
   absl::StatusOr<Frame> frame = Frame::Decode(value);
   if (!frame.ok()) return schema::Annotate(frame.status(), fmt::format("record {}", key));
+  if (ahead != nullptr) ahead->NoteRecordBytes(sizeof(FrameHeader) + frame->header().stored_bytes);
   if (frame->first_sequence() != key || frame->header().journal != journal_id_.bytes) {
     return Error(Code::kDataLoss, "record {}: the frame belongs elsewhere", key);
   }

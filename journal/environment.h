@@ -23,6 +23,7 @@
 #include "merkle.h"
 #include "nimbus/journal/journal.h"
 #include "nimbus/schema/mutex.h"
+#include "read_ahead.h"
 #include "store.h"
 #include "wal.h"
 
@@ -112,10 +113,9 @@ class Environment {
   // The key under which LMDB keeps `sequence`: the last one at or before it.
   absl::StatusOr<uint64_t> FindFrameKey(const lmdb::Transaction& txn, uint64_t sequence) const;
   // The frame that holds `sequence`. OutOfRange beyond the end.
-  // `ahead`, unless null, is of who reads frame after frame: how far lmdb::ReadAhead
-  // has asked for the file.
+  // `ahead`, unless null, is of who reads frame after frame.
   absl::StatusOr<Frame> ReadFrame(const Snapshot& snapshot, uint64_t sequence,
-                                  const uint8_t** ahead = nullptr) const;
+                                  ReadAhead* ahead = nullptr) const;
   // The tree over all records of `snapshot`.
   absl::StatusOr<Frontier> FrontierOf(const Snapshot& snapshot) const;
   // The block that holds the body of `sequence`, in the journal or in an archive, its

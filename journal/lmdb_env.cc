@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <lmdb.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -122,19 +121,6 @@ absl::Status CloseOnExec(MDB_env* env) {
 }
 
 }  // namespace
-
-const uint8_t* ReadAhead(View view, const uint8_t* until) {
-  constexpr size_t kPageBytes = 4096, kWindowBytes = size_t{4} << 20;
-  const auto end = reinterpret_cast<uintptr_t>(view.data()) + view.size();
-  const auto told = reinterpret_cast<uintptr_t>(until);
-  // Half of it is still to come: enough, unless the reader jumped.
-  if (end + kWindowBytes / 2 <= told && end + kWindowBytes > told) return until;
-  const uintptr_t begin = end / kPageBytes * kPageBytes;
-  const uintptr_t from = told > begin && told < begin + kWindowBytes ? told : begin;
-  // Beyond the end of the file it fails, which is as good.
-  madvise(reinterpret_cast<void*>(from), begin + kWindowBytes - from, MADV_WILLNEED);
-  return reinterpret_cast<const uint8_t*>(begin + kWindowBytes);
-}
 
 absl::StatusOr<std::unique_ptr<Env>> Env::Open(const std::string& path, const EnvOptions& options) {
   size_t map_bytes = options.map_bytes;

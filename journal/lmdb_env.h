@@ -46,11 +46,6 @@ struct EnvOptions {
   unsigned tables_max = 8;
 };
 
-// Tells the kernel that what lies after `view` in the file is wanted soon, so that
-// it is read in large pieces: LMDB by itself has it read page by page. Returns
-// where that ends; nothing is told while `view` lies before `until`.
-const uint8_t* ReadAhead(View view, const uint8_t* until);
-
 class Env {
  public:
   // Opens the environment in the existing directory `path`.

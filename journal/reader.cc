@@ -7,6 +7,7 @@
 #include "body_reader.h"
 #include "environment.h"
 #include "nimbus/schema/status.h"
+#include "read_ahead.h"
 
 namespace nimbus::journal {
 
@@ -19,7 +20,9 @@ constexpr size_t kFramesKept = 4;
 class Reader::Impl {
  public:
   Impl(const Environment& environment, const ReaderOptions& options)
-      : environment_(environment), bodies_(environment, options.body_cache_bytes_max) {}
+      : environment_(environment), bodies_(environment, options.body_cache_bytes_max) {
+    if (options.read_ahead_bodies) ahead_.WantBodies();
+  }
 
   absl::StatusOr<const RecordView*> Next();
   absl::StatusOr<const RecordView*> Read(uint64_t sequence);
@@ -28,19 +31,19 @@ class Reader::Impl {
   uint64_t position = 0;
 
  private:
-  absl::Status FindFrame(uint64_t sequence, const uint8_t** ahead);  // to the front of frames_
-  absl::StatusOr<const RecordView*> ReadWith(uint64_t sequence, const uint8_t** ahead);
+  absl::Status FindFrame(uint64_t sequence, ReadAhead* ahead);  // to the front of frames_
+  absl::StatusOr<const RecordView*> ReadWith(uint64_t sequence, ReadAhead* ahead);
 
   const Environment& environment_;
   BodyReader bodies_;
   std::vector<Frame> frames_;  // the front was used last
   RecordView view_;
-  const uint8_t* ahead_ = nullptr;  // of Next
-  uint64_t generation_ = 0;         // that ahead_ is of
-  PlainBody body_;                  // keeps alive what Body returned
+  ReadAhead ahead_;          // of Next
+  uint64_t generation_ = 0;  // that ahead_ is of
+  PlainBody body_;           // keeps alive what Body returned
 };
 
-absl::Status Reader::Impl::FindFrame(uint64_t sequence, const uint8_t** ahead) {
+absl::Status Reader::Impl::FindFrame(uint64_t sequence, ReadAhead* ahead) {
   const auto held = std::find_if(frames_.begin(), frames_.end(),
                                  [&](const Frame& frame) { return frame.Holds(sequence); });
   if (held != frames_.end()) {
@@ -50,7 +53,7 @@ absl::Status Reader::Impl::FindFrame(uint64_t sequence, const uint8_t** ahead) {
   NIMBUS_ASSIGN_OR_RETURN(const Snapshot snapshot, environment_.TakeSnapshot());
   // Another generation is mapped somewhere else, or where an earlier one was.
   const uint64_t generation = environment_.generation()->number;
-  if (std::exchange(generation_, generation) != generation) ahead_ = nullptr;
+  if (std::exchange(generation_, generation) != generation) ahead_.Forget();
   NIMBUS_ASSIGN_OR_RETURN(Frame frame, environment_.ReadFrame(snapshot, sequence, ahead));
   if (frames_.size() == kFramesKept) frames_.pop_back();
   frames_.insert(frames_.begin(), std::move(frame));
@@ -61,7 +64,7 @@ absl::StatusOr<const RecordView*> Reader::Impl::Read(uint64_t sequence) {
   return ReadWith(sequence, nullptr);
 }
 
-absl::StatusOr<const RecordView*> Reader::Impl::ReadWith(uint64_t sequence, const uint8_t** ahead) {
+absl::StatusOr<const RecordView*> Reader::Impl::ReadWith(uint64_t sequence, ReadAhead* ahead) {
   NIMBUS_RETURN_IF_ERROR(FindFrame(sequence, ahead));
   const Frame& frame = frames_.front();
   const std::span<const uint8_t> bytes = frame.record(sequence - frame.first_sequence());
@@ -85,6 +88,7 @@ absl::StatusOr<const RecordView*> Reader::Impl::Next() {
 absl::StatusOr<const schema::fb::Body*> Reader::Impl::Body(const RecordView& view) {
   const schema::fb::Envelope& envelope = view.envelope();
   if (envelope.body_size() == 0) return nullptr;
+  ahead_.WantBodies();
   NIMBUS_ASSIGN_OR_RETURN(std::optional<PlainBody> plain, bodies_.Read(view.sequence));
   if (!plain.has_value()) {
     return Error(Code::kDataLoss, "the body of record {} is missing", view.sequence);

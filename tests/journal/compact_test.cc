@@ -2,8 +2,6 @@
 // and whatever is killed, the journal is whole.
 #include "nimbus/journal/compact.h"
 
-#include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -23,8 +21,6 @@ namespace nimbus::journal {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::atomic<int> read_ahead = 0;  // times that the kernel was told what is wanted soon
 
 class CompactTest : public JournalTest {
  protected:
@@ -233,24 +229,5 @@ TEST_F(CompactTest, ABackupMayBeUnderWay) {
   EXPECT_EQ(report.root, journal_->GetStat()->root);
 }
 
-// The next one but one may be mapped where the first was.
-TEST_F(CompactTest, WhatWasReadAheadIsOfItsGeneration) {
-  Fill(3);
-  ASSERT_THAT(journal_->ApplyLog(), IsOk());
-  Reader reader(*journal_);
-  ASSERT_THAT(reader.Next(), IsOk());
-  for (int i = 0; i < 2; ++i) ASSERT_THAT(CompactJournal(journal_.get(), {}), IsOk());
-  const int before = read_ahead;
-  NIMBUS_ASSERT_OK_AND_ASSIGN(const RecordView* record, reader.Next());
-  EXPECT_EQ(record->sequence, 1u);
-  EXPECT_EQ(read_ahead, before + 1);
-}
-
 }  // namespace
 }  // namespace nimbus::journal
-
-// Takes the place of the C library's.
-extern "C" int madvise(void* begin, size_t size, int advice) noexcept {
-  if (advice == MADV_WILLNEED) ++nimbus::journal::read_ahead;
-  return static_cast<int>(syscall(SYS_madvise, begin, size, advice));
-}

@@ -33,6 +33,8 @@ struct RecordView {
 
 struct ReaderOptions {
   size_t body_cache_bytes_max = 16u << 20;  // plaintext kept to decode others against
+  // Whether Next has the disk read bodies, too, before the first of them is asked for.
+  bool read_ahead_bodies = false;
 };
 
 class Reader {
