@@ -37,23 +37,25 @@ BareLoop::BareLoop() : contexts_(std::make_unique<Contexts>()) {
 BareLoop::~BareLoop() = default;
 
 void BareLoop::Add(const schema::Event& event) {
-  Bytes record = schema::EncodeRecord(event);
-  const Bytes body = schema::EncodeBody(event);
+  record_.clear();
+  body_.clear();
+  schema::AppendRecord(event, &record_);
+  schema::AppendBody(event, &body_);
   std::array<uint8_t, kNonceBytes> nonce;
   randombytes_buf(nonce.data(), nonce.size());
   schema::Digest commitment;
-  crypto_generichash(commitment.data(), commitment.size(), body.data(), body.size(), nonce.data(),
+  crypto_generichash(commitment.data(), commitment.size(), body_.data(), body_.size(), nonce.data(),
                      nonce.size());
-  schema::MutableEnvelope(record)->mutable_body_commitment() = schema::ToFb(commitment);
+  schema::MutableEnvelope(record_)->mutable_body_commitment() = schema::ToFb(commitment);
   schema::Digest leaf;
   EVP_MD_CTX* sha256 = contexts_->sha256;
   NIMBUS_CHECK(EVP_DigestInit_ex2(sha256, nullptr, nullptr) == 1 &&
                EVP_DigestUpdate(sha256, &kLeafPrefix, 1) == 1 &&
-               EVP_DigestUpdate(sha256, record.data(), record.size()) == 1 &&
+               EVP_DigestUpdate(sha256, record_.data(), record_.size()) == 1 &&
                EVP_DigestFinal_ex(sha256, leaf.data(), nullptr) == 1);
   sum_ += leaf[0];
-  if (block_.size() + body.size() > kBlockBytes) Compress();
-  block_.insert(block_.end(), body.begin(), body.end());
+  if (block_.size() + body_.size() > kBlockBytes) Compress();
+  block_.insert(block_.end(), body_.begin(), body_.end());
   block_.resize((block_.size() + kBodyAlignment - 1) / kBodyAlignment * kBodyAlignment);
 }
 

@@ -34,6 +34,7 @@ class BareLoop {
   void Compress();
 
   const std::unique_ptr<Contexts> contexts_;
+  Bytes record_, body_;  // their memory is kept
   Bytes block_, compressed_;
   uint64_t compressed_bytes_ = 0;
   uint64_t sum_ = 0;

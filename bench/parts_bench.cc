@@ -157,7 +157,9 @@ void BM_CompressBlocks(benchmark::State& state) {
   for (auto _ : state) {
     Bytes block;
     while (block.size() < kBlockBytes) {
-      journal::AppendToBlock(AllEvents().bodies[next], &block);
+      const Bytes& body = AllEvents().bodies[next];
+      block.insert(block.end(), body.begin(), body.end());
+      block.resize(journal::Padded(block.size()));
       next = (next + 1) % AllEvents().bodies.size();
       ++events;
     }

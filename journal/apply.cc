@@ -113,7 +113,9 @@ absl::Status Packing::Add(const WalFrame& from) {
 
 absl::Status Packing::AddRecords(const Frame& frame, uint64_t from, uint64_t to) {
   size_t bytes = 0;
-  for (uint64_t i = from; i < to; ++i) bytes += frame.record(i - frame.first_sequence()).size();
+  for (uint64_t i = from; i < to; ++i) {
+    bytes += Padded(frame.record(i - frame.first_sequence()).size());
+  }
   const bool full = frame_.has_value() && (!frame_->records.HasRoomFor(to - from, bytes) ||
                                            frame_->body_bytes >= kFrameBodyBytesMax);
   if (full) CloseFrame();
@@ -143,7 +145,7 @@ void Packing::AddBlock(const BlockEntry& block) {
     frame_->blocks.push_back({.entry = block, .pieces = {}, .stored = {}});
     return;
   }
-  std::vector<BodyExtent>& bodies = pack_.entry.bodies;
+  BodyExtents& bodies = pack_.entry.bodies;
   if (pack_bytes_ + block.stored.size() > kPackedBlockBytesMax ||
       bodies.size() + block.bodies.size() > kRunRecordsMax) {
     ClosePack();

@@ -57,7 +57,7 @@ class BlockPacker {
   const PackerOptions options_;
   BaseCache bases_;
   Bytes plain_;
-  std::vector<BodyExtent> bodies_;
+  BodyExtents bodies_;
   std::optional<ChainKey> stream_;  // of the first body, if that is large
 };
 

@@ -24,8 +24,6 @@ constexpr size_t kLongDistanceBytesMin = 1 << 20;
 constexpr size_t kPlainBytesMax = kBodyBytesMax + kBlockBytesMax;
 constexpr uint8_t kChunkedFlag = 0x80;  // in the codec byte
 
-size_t Padded(size_t bytes) { return (bytes + 7) & ~size_t{7}; }
-
 // What zstd wants to write to is larger than what it writes, and is kept by the
 // thread unless it is very large.
 class Room {
@@ -79,15 +77,6 @@ size_t BlockBytes(std::span<const BodyExtent> bodies) {
   size_t bytes = 0;
   for (const BodyExtent& body : bodies) bytes += Padded(body.bytes);
   return bytes;
-}
-
-void AppendToBlock(Bytes body, Bytes* block) {
-  if (block->empty()) {
-    *block = std::move(body);
-  } else {
-    block->insert(block->end(), body.begin(), body.end());
-  }
-  block->resize(Padded(block->size()));
 }
 
 Encoded EncodeStored(std::span<const uint8_t> plain, std::span<const uint8_t> base, int level) {
@@ -197,7 +186,7 @@ void BodyFrameBuilder::AppendTo(Bytes* out) const {
 namespace {
 
 bool ParseBodies(std::span<const uint8_t>* entries, uint64_t first_sequence, uint64_t count,
-                 std::vector<BodyExtent>* bodies) {
+                 BodyExtents* bodies) {
   if (count == 0 || count > kRunRecordsMax) return false;
   bodies->resize(count);
   uint64_t next = 0;  // the least delta that comes after the body before

@@ -16,6 +16,7 @@
 #include <span>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/status/statusor.h"
 #include "format.h"
 #include "nimbus/schema/digest.h"
@@ -42,17 +43,17 @@ struct BodyExtent {
   Nonce nonce{};
 };
 
+// Of a block; most that are appended hold one body.
+using BodyExtents = absl::InlinedVector<BodyExtent, 1>;
+
 // The plaintext of a block that holds these bodies.
 size_t BlockBytes(std::span<const BodyExtent> bodies);
-
-// Appends `body` to the plaintext of a block.
-void AppendToBlock(Bytes body, Bytes* block);
 
 // A block ready to be stored.
 struct Block {
   Codec codec = Codec::kRaw;
   uint8_t depth = 0;  // bases to decode first, one after the other
-  std::vector<BodyExtent> bodies;
+  BodyExtents bodies;
   Bytes stored;
 };
 
@@ -74,7 +75,7 @@ struct BlockEntry {
   std::optional<uint64_t> base;  // sequence of the first body of the base
   Codec codec = Codec::kRaw;
   uint8_t depth = 0;
-  std::vector<BodyExtent> bodies;  // by sequence; at least one
+  BodyExtents bodies;  // by sequence; at least one
   uint64_t stored_bytes = 0;
   bool chunked = false;             // its bytes are in the chunks table
   std::span<const uint8_t> stored;  // empty when chunked

@@ -20,7 +20,7 @@ namespace nimbus::journal {
 // A decoded block. Not checked against a commitment.
 struct PlainBlock {
   std::shared_ptr<const Bytes> bytes;
-  std::vector<BodyExtent> bodies;
+  BodyExtents bodies;
   uint8_t depth = 0;
 
   uint64_t first() const { return bodies.front().sequence; }

@@ -15,20 +15,6 @@ constexpr std::chrono::milliseconds kIdle{5};
 // A relaxed append is flushed so long after it was written; the promise is 100.
 constexpr std::chrono::milliseconds kRelaxed{50};
 
-size_t RecordsIn(std::span<const Run> runs) {
-  size_t records = 0;
-  for (const Run& run : runs) records += run.records.size();
-  return records;
-}
-
-size_t BytesOf(std::span<const Run> runs) {
-  size_t bytes = 0;
-  for (const Run& run : runs) {
-    bytes += run.record_bytes() + (run.block.has_value() ? run.block->stored.size() : 0);
-  }
-  return bytes;
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<CommitQueue>> CommitQueue::Open(const Environment& environment,
@@ -41,6 +27,7 @@ CommitQueue::CommitQueue(const Environment& environment, const Options& options,
                          std::unique_ptr<Tenure> tenure)
     : environment_(environment),
       options_(options),
+      bases_(options.base_cache_bytes_max),
       tenure_(std::move(tenure)),
       applier_(environment, options.compression_level),
       keeper_([this] { Keep(); }),
@@ -86,8 +73,8 @@ bool CommitQueue::HasRoom(const Request& request) const {
 // Puts the request into the queue, when all that came before it are in: what is
 // small would else pass what is large for ever. Its caller leads if nobody does.
 absl::Status CommitQueue::Enqueue(Request* request) {
-  request->records = RecordsIn(request->runs);
-  request->bytes = BytesOf(request->runs);
+  request->records = request->append.records();
+  request->bytes = request->append.bytes();
   const schema::MutexLock lock(&mu_);
   const uint64_t turn = arrived_++;
   while (!closing_ && latched_.ok() && (turn != admitted_ || !HasRoom(*request))) room_.Wait(&mu_);
@@ -109,11 +96,18 @@ absl::Status CommitQueue::Enqueue(Request* request) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Appended> CommitQueue::Append(std::span<Run> runs, const AppendOptions& options) {
+absl::StatusOr<Prepared> CommitQueue::Prepare(std::span<const schema::Event> events) {
+  return Preparer(options_, &bases_, environment_.generation()->bases_begin).Prepare(events);
+}
+
+absl::StatusOr<Appended> CommitQueue::Append(std::span<const schema::Event> events,
+                                             const AppendOptions& options) {
   Request request;
-  request.runs = runs;
+  NIMBUS_ASSIGN_OR_RETURN(request.append, Prepare(events));
   request.options = options;
-  return Await(&request);
+  NIMBUS_ASSIGN_OR_RETURN(const Appended appended, Await(&request));
+  NoteWritten(request.append, appended.first, &bases_);
+  return appended;
 }
 
 // Queues the request, leads when it is named to, and returns its result.
@@ -133,11 +127,10 @@ absl::StatusOr<Appended> CommitQueue::Await(Request* request) {
   }
 }
 
-absl::Status CommitQueue::AppendAsync(std::vector<Run> runs, const AppendOptions& options,
-                                      Done done) {
+absl::Status CommitQueue::AppendAsync(std::span<const schema::Event> events,
+                                      const AppendOptions& options, Done done) {
   auto request = std::make_unique<Request>();
-  request->owned = std::move(runs);
-  request->runs = request->owned;
+  NIMBUS_ASSIGN_OR_RETURN(request->append, Prepare(events));
   request->options = options;
   request->done = std::move(done);
   NIMBUS_RETURN_IF_ERROR(Enqueue(request.get()));
@@ -253,7 +246,7 @@ absl::Status CommitQueue::PlaceGroup(const std::vector<Request*>& requests,
                                      Durability* durability) {
   std::optional<Group> group;
   for (Request* request : requests) {
-    if (request->runs.empty()) {  // a Flush
+    if (request->append.runs.empty()) {  // a Flush
       request->result = Appended{};
     } else {
       if (!group.has_value()) {
@@ -261,7 +254,7 @@ absl::Status CommitQueue::PlaceGroup(const std::vector<Request*>& requests,
         group.emplace(environment_, options_.clock != nullptr ? options_.clock : &system_clock_);
         NIMBUS_RETURN_IF_ERROR(group->Begin());
       }
-      request->result = group->Add(request->runs, request->options);
+      request->result = group->Add(std::span(request->append.runs), request->options);
     }
     if (request->result.ok() && request->options.durability == Durability::kDurable) {
       *durability = Durability::kDurable;
@@ -366,7 +359,8 @@ void CommitQueue::Finish(const std::vector<Request*>& requests, const absl::Stat
 void CommitQueue::Complete(Request* request, absl::StatusOr<Appended> result) {
   if (request->done != nullptr) {
     const std::unique_ptr<Request> owned(request);
-    owned->done(std::move(owned->owned), std::move(result));
+    if (result.ok()) NoteWritten(owned->append, result->first, &bases_);
+    owned->done(std::move(result));
     return;
   }
   request->result = std::move(result);

@@ -23,6 +23,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "apply.h"
+#include "base_cache.h"
 #include "group.h"
 #include "nimbus/schema/mutex.h"
 #include "tenure.h"
@@ -51,13 +52,15 @@ class CommitQueue {
     CommitQueue& queue_;
   };
 
-  // Blocks until the events are durable, or refused. See Journal::Append.
-  absl::StatusOr<Appended> Append(std::span<Run> runs, const AppendOptions& options);
+  // Prepares the events, and blocks until they are durable, or refused. See
+  // Journal::Append.
+  absl::StatusOr<Appended> Append(std::span<const schema::Event> events,
+                                  const AppendOptions& options);
 
-  // Blocks while the queue is full. `done` is called by another thread, or by
-  // this one where the append is refused at once.
-  using Done = std::function<void(std::vector<Run> runs, absl::StatusOr<Appended> result)>;
-  absl::Status AppendAsync(std::vector<Run> runs, const AppendOptions& options, Done done);
+  // Blocks while the queue is full. `done` is called by another thread.
+  using Done = std::function<void(absl::StatusOr<Appended> result)>;
+  absl::Status AppendAsync(std::span<const schema::Event> events, const AppendOptions& options,
+                           Done done);
 
   // What was appended before is on stable storage.
   absl::Status Flush();
@@ -74,20 +77,19 @@ class CommitQueue {
   static constexpr uint32_t kClosing = uint32_t{1} << 31;
 
   struct Request {
-    std::span<Run> runs;
+    Prepared append;
     AppendOptions options;
     size_t records = 0;
     size_t bytes = 0;
-    absl::StatusOr<Appended> result = absl::UnknownError("pending");
+    absl::StatusOr<Appended> result;  // Unknown while there is none
     std::atomic<uint32_t> state = kWaiting;
-    // Of an append nobody waits for; the queue owns it then.
-    std::vector<Run> owned;
-    Done done;
+    Done done;  // of an append nobody waits for; the queue owns it then
   };
 
   CommitQueue(const Environment& environment, const Options& options,
               std::unique_ptr<Tenure> tenure);
 
+  absl::StatusOr<Prepared> Prepare(std::span<const schema::Event> events);
   absl::StatusOr<Appended> Await(Request* request);
   absl::Status Enqueue(Request* request);
   bool HasRoom(const Request& request) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -107,7 +109,7 @@ class CommitQueue {
   absl::Status FlushLog();
   absl::Status EndTenure();
   void Finish(const std::vector<Request*>& requests, const absl::Status& status);
-  static void Complete(Request* request, absl::StatusOr<Appended> result);
+  void Complete(Request* request, absl::StatusOr<Appended> result);
   void Latch(const absl::Status& status);
 
   void Keep();  // the keeper thread
@@ -121,6 +123,8 @@ class CommitQueue {
   const Environment& environment_;
   const Options options_;
   schema::SystemClock system_clock_;
+
+  BaseCache bases_;
 
   // The leader's own.
   const std::unique_ptr<Tenure> tenure_;

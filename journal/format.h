@@ -54,6 +54,9 @@ inline constexpr size_t kWalEntryBytesMax = kWalHalfBytes / 2;
 
 inline constexpr size_t kTileHashes = 256;  // C2SP tlog-tiles
 
+// Records and bodies begin at multiples of 8, as FlatBuffers has to.
+inline size_t Padded(size_t size) { return (size + 7) & ~size_t{7}; }
+
 inline void PutVarint(uint64_t value, Bytes* out) {
   while (value >= 0x80) {
     out->push_back(static_cast<uint8_t>(value | 0x80));

@@ -24,8 +24,6 @@ constexpr int kCompressionLevel = 1;
 constexpr size_t kPlainBytesMax =
     kFrameRecordBytesMax + schema::kRecordBytesMax + 8 + kFrameRecordsMax * sizeof(uint32_t) + 8;
 
-size_t Padded(size_t size) { return (size + 7) & ~size_t{7}; }
-
 uint64_t ChecksumOf(FrameHeader header, std::span<const uint8_t> payload) {
   header.checksum = 0;
   const uint64_t of_header = XXH3_64bits(&header, sizeof(header));
@@ -50,13 +48,19 @@ void FrameBuilder::Add(std::span<const uint8_t> record) {
   records_.resize(Padded(records_.size()));
 }
 
+void FrameBuilder::AddAll(std::span<const uint32_t> lengths, std::span<const uint8_t> records) {
+  NIMBUS_CHECK(HasRoomFor(lengths.size(), records.size()));
+  lengths_.insert(lengths_.end(), lengths.begin(), lengths.end());
+  records_.insert(records_.end(), records.begin(), records.end());
+}
+
 bool FrameBuilder::IsFull() const {
   return lengths_.size() >= kFrameRecordsMax || records_.size() >= kFrameRecordBytesMax;
 }
 
 bool FrameBuilder::HasRoomFor(size_t records, size_t bytes) const {
   return IsEmpty() || (lengths_.size() + records <= kFrameRecordsMax &&
-                       records_.size() + bytes + 8 * records <= kFrameRecordBytesMax);
+                       records_.size() + bytes <= kFrameRecordBytesMax);
 }
 
 // The payload, after room for the header.

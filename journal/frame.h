@@ -42,10 +42,12 @@ class FrameBuilder {
   FrameBuilder(const schema::Uuid& journal, uint64_t first_sequence, uint64_t previous_checksum);
 
   void Add(std::span<const uint8_t> record);
+  // Records that lie one after the other, each padded to 8.
+  void AddAll(std::span<const uint32_t> lengths, std::span<const uint8_t> records);
   bool IsEmpty() const { return lengths_.empty(); }
   bool IsFull() const;
-  // Whether so many records of so many bytes in all still go in. An empty frame
-  // takes any run.
+  // Whether so many records of so many bytes in all, padded, still go in. An empty
+  // frame takes any run.
   bool HasRoomFor(size_t records, size_t bytes) const;
   uint64_t first_sequence() const { return header_.first_sequence; }
   uint64_t end_sequence() const { return header_.first_sequence + lengths_.size(); }

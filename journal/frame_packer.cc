@@ -18,7 +18,7 @@ std::vector<PackedFrame> FramePacker::Add(const schema::fb::Envelope& envelope,
   NIMBUS_CHECK(entry.sequence == next_);
   if (entry.body.has_value() && blocks_.IsFull(entry.body->bytes.size())) CloseBlock();
   const bool full =
-      frame_.has_value() && (!frame_->HasRoomFor(1, entry.record.size()) ||
+      frame_.has_value() && (!frame_->HasRoomFor(1, Padded(entry.record.size())) ||
                              !packed_.chunks.empty() || (bodies_.has_value() && bodies_->IsFull()));
   if (full) CloseFrame();
   if (!frame_.has_value()) {

@@ -13,7 +13,7 @@ using schema::Error;
 using Code = absl::StatusCode;
 
 const schema::fb::Envelope& FirstEnvelope(std::span<const Run> runs) {
-  return *schema::fb::GetRecord(runs.front().records.front().data())->envelope();
+  return *schema::fb::GetRecord(runs.front().records.data())->envelope();
 }
 
 }  // namespace
@@ -64,20 +64,24 @@ absl::StatusOr<Appended> Group::Add(std::span<Run> runs, const AppendOptions& op
   return placed;
 }
 
+absl::Status Group::PlaceRecord(std::span<uint8_t> record, uint64_t sequence) {
+  NIMBUS_ASSIGN_OR_RETURN(const Placement placement,
+                          changes_->Apply(*schema::fb::GetRecord(record.data()), sequence));
+  schema::fb::Envelope* envelope = schema::MutableEnvelope(record);
+  envelope->mutate_sequence(sequence);
+  envelope->mutate_version(placement.version);
+  envelope->mutate_previous(placement.previous);
+  envelope->mutate_ordinal(placement.ordinal);
+  envelope->mutate_time_us(clock_.NowMicros());
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Appended> Group::Place(std::span<Run> runs, const AppendOptions& options) {
   Appended appended{.first = next_sequence(), .count = 0, .version = 0};
   for (Run& run : runs) {
-    for (Bytes& bytes : run.records) {
-      const uint64_t sequence = appended.first + appended.count++;
-      NIMBUS_ASSIGN_OR_RETURN(const Placement placement,
-                              changes_->Apply(*schema::fb::GetRecord(bytes.data()), sequence));
-      schema::fb::Envelope* envelope = schema::MutableEnvelope(bytes);
-      envelope->mutate_sequence(sequence);
-      envelope->mutate_version(placement.version);
-      envelope->mutate_previous(placement.previous);
-      envelope->mutate_ordinal(placement.ordinal);
-      envelope->mutate_time_us(clock_.NowMicros());
-    }
+    NIMBUS_RETURN_IF_ERROR(ForEachRecord(&run, [&](std::span<uint8_t> record) {
+      return PlaceRecord(record, appended.first + appended.count++);
+    }));
   }
   const schema::fb::Envelope& first = FirstEnvelope(runs);
   NIMBUS_ASSIGN_OR_RETURN(
@@ -111,13 +115,13 @@ void Group::Write(std::span<const Run> runs) {
   for (const Run& run : runs) {
     const bool bodies_full = bodies_.has_value() && bodies_->IsFull();
     if (frame_.has_value() &&
-        (bodies_full || !frame_->HasRoomFor(run.records.size(), run.record_bytes()))) {
+        (bodies_full || !frame_->HasRoomFor(run.lengths.size(), run.records.size()))) {
       CloseFrame();
     }
     const uint64_t first = next_sequence();
     if (!frame_.has_value()) frame_.emplace(environment_.journal_id(), first, 0);
-    for (const Bytes& record : run.records) frame_->Add(record);
-    records_ += run.records.size();
+    frame_->AddAll(run.lengths, run.records);
+    records_ += run.lengths.size();
     if (!run.block.has_value()) continue;
     const std::optional<uint64_t> base = run.base_is_run_before ? block_before : run.base;
     WriteBlock(run, first, base);

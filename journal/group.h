@@ -37,6 +37,7 @@ class Group {
  private:
   absl::StatusOr<std::optional<Appended>> CheckOptions(const schema::fb::Envelope& first,
                                                        const AppendOptions& options);
+  absl::Status PlaceRecord(std::span<uint8_t> record, uint64_t sequence);
   absl::StatusOr<Appended> Place(std::span<Run> runs, const AppendOptions& options);
   void DropStaleBase(Run* run) const;
   void Write(std::span<const Run> runs);

@@ -6,12 +6,10 @@
 #include <string>
 #include <utility>
 
-#include "base_cache.h"
 #include "commit_queue.h"
 #include "environment.h"
 #include "futex.h"
 #include "nimbus/schema/status.h"
-#include "prepare.h"
 
 namespace nimbus::journal {
 namespace {
@@ -34,9 +32,7 @@ absl::Status CheckLimits(const Options& options) {
 }  // namespace
 
 Journal::Journal(std::unique_ptr<Environment> environment, const Options& options)
-    : options_(options),
-      environment_(std::move(environment)),
-      bases_(std::make_unique<BaseCache>(options.base_cache_bytes_max)) {}
+    : options_(options), environment_(std::move(environment)) {}
 
 Journal::~Journal() = default;
 
@@ -67,11 +63,7 @@ absl::StatusOr<Appended> Journal::Append(std::span<const schema::Event> events,
                                          const AppendOptions& options) {
   NIMBUS_RETURN_IF_ERROR(CheckAppend(events));
   const CommitQueue::Visit visit(queue_.get());
-  Preparer preparer(options_, bases_.get(), environment_->generation()->bases_begin);
-  NIMBUS_ASSIGN_OR_RETURN(std::vector<Run> runs, preparer.Prepare(events));
-  NIMBUS_ASSIGN_OR_RETURN(const Appended appended, queue_->Append(runs, options));
-  preparer.NoteWritten(runs, appended.first);
-  return appended;
+  return queue_->Append(events, options);
 }
 
 absl::Status Journal::AppendAsync(std::span<const schema::Event> events,
@@ -79,15 +71,7 @@ absl::Status Journal::AppendAsync(std::span<const schema::Event> events,
                                   std::function<void(absl::StatusOr<Appended>)> done) {
   NIMBUS_RETURN_IF_ERROR(CheckAppend(events));
   const CommitQueue::Visit visit(queue_.get());
-  const auto preparer =
-      std::make_shared<Preparer>(options_, bases_.get(), environment_->generation()->bases_begin);
-  NIMBUS_ASSIGN_OR_RETURN(std::vector<Run> runs, preparer->Prepare(events));
-  return queue_->AppendAsync(std::move(runs), options,
-                             [preparer, done = std::move(done)](
-                                 std::vector<Run> written, const absl::StatusOr<Appended>& result) {
-                               if (result.ok()) preparer->NoteWritten(written, result->first);
-                               done(result);
-                             });
+  return queue_->AppendAsync(events, options, std::move(done));
 }
 
 absl::Status Journal::Flush() {

@@ -11,7 +11,6 @@
 namespace nimbus::journal {
 namespace {
 
-size_t Padded(size_t size) { return (size + 7) & ~size_t{7}; }
 size_t Aligned(size_t size) { return (size + kWalAlignment - 1) / kWalAlignment * kWalAlignment; }
 
 uint64_t ChecksumOf(WalEntryHeader header, std::span<const uint8_t> payload) {

@@ -1,5 +1,7 @@
 #include "nimbus/schema/event.h"
 
+#include <algorithm>
+
 namespace nimbus::schema {
 namespace {
 
@@ -30,19 +32,19 @@ flatbuffers::FlatBufferBuilder& Builder() {
   return builder;
 }
 
-// What was built. What grew large is given back.
-std::vector<uint8_t> TakeBytes(flatbuffers::FlatBufferBuilder* builder) {
+// Appends what was built. What grew large is given back.
+void AppendBuilt(flatbuffers::FlatBufferBuilder* builder, std::vector<uint8_t>* out) {
   constexpr size_t kKeptBytesMax = 256 * 1024;
-  std::vector<uint8_t> bytes;
-  bytes.reserve(builder->GetSize() + 8);  // it is padded to 8 as often as not
-  bytes.assign(builder->GetBufferPointer(), builder->GetBufferPointer() + builder->GetSize());
-  if (bytes.size() > kKeptBytesMax) builder->Reset();
-  return bytes;
+  const size_t size = builder->GetSize();
+  const size_t needed = out->size() + size + 7;  // it is padded to 8 as often as not
+  if (out->capacity() < needed) out->reserve(std::max(needed, 2 * out->capacity()));
+  out->insert(out->end(), builder->GetBufferPointer(), builder->GetBufferPointer() + size);
+  if (size > kKeptBytesMax) builder->Reset();
 }
 
 }  // namespace
 
-std::vector<uint8_t> EncodeRecord(const Event& event) {
+void AppendRecord(const Event& event, std::vector<uint8_t>* out) {
   flatbuffers::FlatBufferBuilder& builder = Builder();
   const flatbuffers::Offset<void> payload = event.payload.Pack(builder);
   fb::Envelope envelope;
@@ -55,7 +57,13 @@ std::vector<uint8_t> EncodeRecord(const Event& event) {
   if (event.occurred_at_us.has_value()) record.add_occurred_at_us(*event.occurred_at_us);
   if (event.imported) record.add_imported(true);
   fb::FinishRecordBuffer(builder, record.Finish());
-  return TakeBytes(&builder);
+  AppendBuilt(&builder, out);
+}
+
+std::vector<uint8_t> EncodeRecord(const Event& event) {
+  std::vector<uint8_t> bytes;
+  AppendRecord(event, &bytes);
+  return bytes;
 }
 
 size_t TextBytes(const fb::BodyT& body) {
@@ -65,11 +73,17 @@ size_t TextBytes(const fb::BodyT& body) {
          (body.details == nullptr ? 0 : TextBytes(*body.details));
 }
 
-std::vector<uint8_t> EncodeBody(const Event& event) {
-  if (IsEmpty(event.body)) return {};
+void AppendBody(const Event& event, std::vector<uint8_t>* out) {
+  if (IsEmpty(event.body)) return;
   flatbuffers::FlatBufferBuilder& builder = Builder();
   builder.Finish(fb::Body::Pack(builder, &event.body));
-  return TakeBytes(&builder);
+  AppendBuilt(&builder, out);
+}
+
+std::vector<uint8_t> EncodeBody(const Event& event) {
+  std::vector<uint8_t> bytes;
+  AppendBody(event, &bytes);
+  return bytes;
 }
 
 absl::StatusOr<const fb::Record*> VerifyRecord(std::span<const uint8_t> bytes) {

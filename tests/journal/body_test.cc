@@ -149,7 +149,9 @@ Block BlockOf(std::vector<size_t> sizes, uint8_t depth = 0) {
   Block block{.depth = depth};
   for (const size_t size : sizes) {
     block.bodies.push_back({.sequence = block.bodies.size(), .bytes = size, .nonce = {9, 8, 7}});
-    AppendToBlock(Noise(size, size), &block.stored);
+    const Bytes body = Noise(size, size);
+    block.stored.insert(block.stored.end(), body.begin(), body.end());
+    block.stored.resize(Padded(block.stored.size()));
   }
   return block;
 }

@@ -139,7 +139,8 @@ TEST_F(VerifyTest, FindsABodyThatWasReplaced) {
     const Bytes body = schema::EncodeBody(
         StepAdded(operation_, schema::NewUuid(), R"({"command":"echo forged"})"));
     Block forged{.bodies = {{.bytes = body.size(), .nonce = blocks->at(0).bodies[0].nonce}}};
-    AppendToBlock(body, &forged.stored);
+    forged.stored = body;
+    forged.stored.resize(Padded(body.size()));
     ASSERT_THAT(txn->Put(frames, Key(changed), WithBodies(stored.first(records), changed, forged)),
                 IsOk());
   });

@@ -32,7 +32,6 @@
 
 namespace nimbus::journal {
 
-class BaseCache;
 class CommitQueue;
 class Environment;
 
@@ -213,7 +212,6 @@ class Journal {
   // All constant after construction; each has its own lock.
   const Options options_;
   const std::unique_ptr<Environment> environment_;
-  const std::unique_ptr<BaseCache> bases_;
   std::unique_ptr<CommitQueue> queue_;  // null when read-only
   std::atomic<uint64_t> wakes_ = 0;
 };

@@ -54,12 +54,16 @@ absl::Status ValidateEvent(const Event& event, const JsonLimits& json_limits = {
 // The event's Record with an envelope that holds only stream and stream_kind.
 // Requires a valid event.
 std::vector<uint8_t> EncodeRecord(const Event& event);
+// The same, after what `out` holds, for which a multiple of 8 is required.
+void AppendRecord(const Event& event, std::vector<uint8_t>* out);
 
 // Of all texts of a body; its encoding takes a little more.
 size_t TextBytes(const fb::BodyT& body);
 
 // The event's Body; empty when no field of it is set.
 std::vector<uint8_t> EncodeBody(const Event& event);
+// The same, after what `out` holds, for which a multiple of 8 is required.
+void AppendBody(const Event& event, std::vector<uint8_t>* out);
 
 // Verified views of stored bytes, which must be aligned to 8 and outlive the
 // result. DataLoss when the bytes are no such FlatBuffer.
