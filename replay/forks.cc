@@ -6,6 +6,7 @@
 
 #include "nimbus/journal/reader.h"
 #include "nimbus/journal/stream_reader.h"
+#include "nimbus/schema/saturate.h"
 #include "nimbus/schema/status.h"
 #include "steps.h"
 
@@ -28,10 +29,12 @@ std::unique_ptr<schema::fb::Id> IdPtr(const Uuid& id) {
 
 void Add(const schema::fb::Outcome* outcome, StepTotals* totals) {
   if (outcome == nullptr) return;
-  totals->duration_ms += outcome->duration_ms().value_or(0);
-  totals->cost_microdollars += outcome->cost_microdollars().value_or(0);
-  totals->tokens += outcome->tokens_used().value_or(outcome->input_tokens().value_or(0) +
-                                                    outcome->output_tokens().value_or(0));
+  const auto add = [](auto part, auto* sum) { *sum = schema::SaturatedSum(*sum, part); };
+  add(outcome->duration_ms().value_or(0), &totals->duration_ms);
+  add(outcome->cost_microdollars().value_or(0), &totals->cost_microdollars);
+  add(outcome->tokens_used().value_or(schema::SaturatedSum(outcome->input_tokens().value_or(0),
+                                                           outcome->output_tokens().value_or(0))),
+      &totals->tokens);
 }
 
 Json ToJson(const StepTotals& totals) {

@@ -1,11 +1,11 @@
 #include "tape.h"
 
 #include <algorithm>
-#include <limits>
 #include <string_view>
 #include <utility>
 
 #include "nimbus/schema/check.h"
+#include "nimbus/schema/saturate.h"
 #include "nimbus/schema/status.h"
 #include "steps.h"
 
@@ -30,12 +30,7 @@ std::string Text(const flatbuffers::String* text) { return text == nullptr ? "" 
 
 template <typename Number>
 void AddTo(const flatbuffers::Optional<Number>& number, flatbuffers::Optional<Number>* sum) {
-  if (!number.has_value()) return;
-  Number added = 0;
-  if (__builtin_add_overflow(sum->value_or(0), *number, &added)) {
-    added = *number < 0 ? std::numeric_limits<Number>::min() : std::numeric_limits<Number>::max();
-  }
-  *sum = added;
+  if (number.has_value()) *sum = schema::SaturatedSum(sum->value_or(0), *number);
 }
 
 }  // namespace

@@ -176,6 +176,16 @@ TEST_F(HistoryTest, StepsAreNumberedAndEndWithTheirOutput) {
   EXPECT_EQ(found->steps[3].status, Lifecycle::kCancelled);
 }
 
+TEST_F(HistoryTest, AnyMomentIsATimeOfARow) {
+  for (const int64_t time : {INT64_MIN, int64_t{-1}, INT64_MAX}) {
+    schema::Event event =
+        schema::MakeEvent(fb::EntityKind::session, schema::NewUuid(), fb::SessionStartedT{});
+    event.occurred_at_us = time;
+    ASSERT_THAT(journal().Append(event), IsOk());
+    EXPECT_THAT(CatchUp(), IsOk()) << time;
+  }
+}
+
 TEST_F(HistoryTest, AStepShowsWhatItsLastAttemptCameTo) {
   const Uuid operation = MakeOperation(MakeSession());
   const Uuid step = MakeStep(operation);

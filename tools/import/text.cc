@@ -4,6 +4,7 @@
 
 #include "nimbus/schema/digest.h"
 #include "nimbus/schema/event.h"
+#include "nimbus/schema/saturate.h"
 
 namespace nimbus::tools::import {
 namespace {
@@ -18,7 +19,7 @@ std::string_view CutUtf8(std::string_view text, size_t bytes_max) {
 
 template <typename T>
 void AddTo(const std::optional<T>& part, std::optional<T>* sum) {
-  if (part) *sum = sum->value_or(0) + *part;
+  if (part) *sum = schema::SaturatedSum(sum->value_or(0), *part);
 }
 
 }  // namespace

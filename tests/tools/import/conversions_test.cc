@@ -359,6 +359,19 @@ TEST(ConvertedOperation, MayHoldTheStrangestNumbersAndNames) {
   EXPECT_EQ(trajectory.Find("steps")->array().size(), 12u);
 }
 
+TEST(SumOfUsage, ThatDoesNotFitIsTheNearestThatDoes) {
+  Usage sum{.total = UINT64_MAX - 1, .cost_microdollars = INT64_MAX - 1};
+  AddUsage({.total = 1, .cost_microdollars = 1}, &sum);
+  EXPECT_EQ(sum.total, UINT64_MAX);
+  EXPECT_EQ(sum.cost_microdollars, INT64_MAX);
+  AddUsage({.total = 1, .cost_microdollars = 1}, &sum);
+  EXPECT_EQ(sum.total, UINT64_MAX);
+  EXPECT_EQ(sum.cost_microdollars, INT64_MAX);
+  Usage debt{.cost_microdollars = INT64_MIN};
+  AddUsage({.cost_microdollars = -1}, &debt);
+  EXPECT_EQ(debt.cost_microdollars, INT64_MIN);
+}
+
 TEST(ConvertedOperation, IsNotFoundWhereThereIsNone) {
   TestJournal journal;
   EXPECT_THAT(ReadJournaledOperation(*journal, schema::NewUuid()),
