@@ -220,8 +220,10 @@ class Replay {
   void Visit(const Moment& moment) {
     if (options_.strict && !report_.missing.has_value() &&
         LacksDigest(moment, session_.state(), options_.session.state)) {
-      report_.missing =
-          Missing{.what = Missing::What::kDigest, .sequence = moment.sequence, .step = moment.step};
+      report_.missing = Missing{.operation = report_.operation,
+                                .what = Missing::What::kDigest,
+                                .sequence = moment.sequence,
+                                .step = moment.step};
     }
     switch (moment.kind) {
       case Moment::Kind::kStart:
