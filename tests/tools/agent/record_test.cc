@@ -251,6 +251,16 @@ requests.close()
   EXPECT_EQ(Report(run).Find("steps")->Dump(), "1");
 }
 
+TEST_F(RecordTest, HasNoMoreRepliesForAProgramThatSendsNoMore) {
+  const Finished run = Record(Python(std::string(kPythonLines) + R"py(
+send("open", protocol=1, type="chat"); send("complete")
+requests.close()
+print(len(replies.readlines()))
+)py"));
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_EQ(run.out, "2\n");
+}
+
 TEST_F(RecordTest, ResumesAndMakesOperationsByWholeId) {
   const std::string id = schema::NewUuid().ToString();
   const auto script = Bash(R"(call open "$open"; call step.begin "$step"; call step.end \
