@@ -65,7 +65,11 @@ absl::StatusOr<BegunStep> Recorder::Impl::BeginLive(const StepCall& call) {
   for (const Held& open : open_) {
     if (open.holder == Holder::kInDoubt) return InDoubt(open.step);
   }
-  Held open{.step = {.number = done_ + 1,
+  return Start(done_ + 1, call);
+}
+
+absl::StatusOr<BegunStep> Recorder::Impl::Start(uint32_t number, const StepCall& call) {
+  Held open{.step = {.number = number,
                      .id = schema::NewUuid(),
                      .type = call.type,
                      .tool_name = call.tool_name},
@@ -120,7 +124,7 @@ absl::StatusOr<BegunStep> Recorder::Impl::BeginRecorded(const StepCall& call) {
   NIMBUS_ASSIGN_OR_RETURN(const TapeStep step, tape_.ReadStep(*added, main_.next.part));
   BegunStep begun{.number = step.step.number, .id = step.step.id, .attempt = step.step.attempt};
   if (step.ended.has_value()) {
-    absl::StatusOr<RecordedStep> result = ReadResult(step, main_.next.part);
+    absl::StatusOr<RecordedStep> result = ReadResult(step);
     if (!result.ok()) return erased_means_incomplete(result.status());
     begun.recorded = *std::move(result);
     ++report_.steps;
@@ -129,6 +133,8 @@ absl::StatusOr<BegunStep> Recorder::Impl::BeginRecorded(const StepCall& call) {
                                   step.step.id.ToString()));
   } else if (IsFinal(status_)) {
     return Ended();
+  } else if (step.part != tape_.End().part) {  // it was under way where this was forked
+    NIMBUS_ASSIGN_OR_RETURN(begun, Start(step.step.number, call));
   } else {
     NIMBUS_RETURN_IF_ERROR(Take(step, call.idempotent));
   }
@@ -137,8 +143,8 @@ absl::StatusOr<BegunStep> Recorder::Impl::BeginRecorded(const StepCall& call) {
   return begun;
 }
 
-absl::StatusOr<RecordedStep> Recorder::Impl::ReadResult(const TapeStep& step, size_t part) {
-  NIMBUS_ASSIGN_OR_RETURN(const RecordView* ended, tape_.ReadAt(part, *step.ended));
+absl::StatusOr<RecordedStep> Recorder::Impl::ReadResult(const TapeStep& step) {
+  NIMBUS_ASSIGN_OR_RETURN(const RecordView* ended, tape_.ReadAt(step.part, *step.ended));
   NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, tape_.Body(*ended));
   RecordedStep result{.number = step.step.number,
                       .id = step.step.id,

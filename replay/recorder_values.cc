@@ -97,25 +97,28 @@ Event Recorder::Impl::CheckpointEvent(const Uuid& step, std::string_view name,
   return event;
 }
 
+// Whether the calls are where a fork goes on: behind those of its parent, before its own.
+bool Recorder::Impl::AtFork() const {
+  const size_t part = main_.next.kind == Recorded::Kind::kNone ? tape_.End().part : main_.next.part;
+  return part > 0 && done_ == tape_.CalledAt(part, 0);
+}
+
 absl::Status Recorder::Impl::Checkpoint(std::string name) {
   if (name.empty()) return Error(Code::kInvalidArgument, "a checkpoint needs a name");
   const std::lock_guard lock(mu_);
   redactor_.Text(&name);
   NIMBUS_RETURN_IF_ERROR(broken_);
   const Recorded& next = main_.next;
-  const bool in_checkpoint = next.kind == Recorded::Kind::kCheckpoint;
-  if (!main_.last_ended.has_value() && !in_checkpoint) {
-    // Where a fork begins, the state is its parent's, which has it.
-    if (tape_.own_base() > 0 && done_ == tape_.own_base()) return absl::OkStatus();
-    if (done_ == 0) {
-      return Error(Code::kFailedPrecondition, "a checkpoint belongs to a step, and there is none");
-    }
+  const bool live = next.kind == Recorded::Kind::kNone;
+  if (next.kind == Recorded::Kind::kCheckpoint && next.name == name) return Advance();
+  // Where a fork begins, the state is its parent's, which has it; so none was recorded.
+  const bool ended = main_.last_ended.has_value();
+  if (AtFork() && (!ended || !live)) return absl::OkStatus();
+  if (!ended && done_ == 0 && next.kind != Recorded::Kind::kCheckpoint) {
+    return Error(Code::kFailedPrecondition, "a checkpoint belongs to a step, and there is none");
   }
-  if (in_checkpoint && next.name == name) return Advance();
   if (next.kind == Recorded::Kind::kEnd && !reexecuting()) return Ended();
-  if (next.kind != Recorded::Kind::kNone) {
-    return Diverge(What::kCheckpoint, next.ToJson(), Named("checkpoint", name));
-  }
+  if (!live) return Diverge(What::kCheckpoint, next.ToJson(), Named("checkpoint", name));
   if (reexecuting()) return GoesNoFurther();
   if (IsFinal(status_)) return Ended();
   if (!main_.last_ended.has_value()) {
