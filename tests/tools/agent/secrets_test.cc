@@ -3,7 +3,10 @@
 
 #include <sodium.h>
 
+#include <algorithm>
+
 #include "nimbus/journal/reader.h"
+#include "testing/random.h"
 #include "tools/agent/fixture.h"
 
 namespace nimbus::tools {
@@ -71,6 +74,36 @@ TEST(SecretsTest, AreFoundInBase64WhateverIsAroundThem) {
         EXPECT_LE(redacted.size(), sizeof(kRedacted) + around) << redacted;
       }
     }
+  }
+}
+
+// As many as there may be, that begin and overlap alike, against looking for one after the
+// other.
+TEST(SecretsTest, AreFoundAsIfEachWereLookedForByItself) {
+  test::SeededRandom random;
+  const auto text_of = [&](size_t size) {
+    std::string text;
+    while (text.size() < size) text += "ab"[random.Below(2)];
+    return text;
+  };
+  for (int round = 0; round < 50; ++round) {
+    std::vector<std::string> secrets;
+    for (size_t i = random.Below(20); i < 20; ++i) {
+      secrets.push_back(text_of(kSecretBytesMin + random.Below(6)));
+    }
+    const std::string text = text_of(random.Below(400));
+    std::vector<bool> hidden(text.size());
+    for (const std::string& secret : secrets) {
+      for (size_t at = text.find(secret); at != std::string::npos; at = text.find(secret, at + 1)) {
+        std::fill_n(hidden.begin() + static_cast<std::ptrdiff_t>(at), secret.size(), true);
+      }
+    }
+    std::string expected;
+    for (size_t at = 0; at < text.size(); ++at) {
+      if (!hidden[at]) expected += text[at];
+      if (hidden[at] && (at == 0 || !hidden[at - 1])) expected += kRedacted;
+    }
+    EXPECT_EQ(Redacted(secrets, text), expected) << "seed " << random.seed();
   }
 }
 
