@@ -37,7 +37,7 @@ class RecordTest : public AgentTest {
   }
 
   static std::vector<std::string> Python(const std::string& script) {
-    return {"--", "python3", "-c", script};
+    return {"--", "python3", "-c", kPythonCalls + script};
   }
 
   static std::string OperationOf(const Finished& run) {
@@ -205,19 +205,8 @@ TEST_F(RecordTest, HandlesWhatTheProgramSentBeforeItWasKilled) {
   EXPECT_EQ(Report(run).Find("signal")->Dump(), "9");
 }
 
-constexpr char kPythonLines[] = R"py(
-import json, os
-requests = os.fdopen(int(os.environ["NIMBUS_RPC_WRITE"]), "wb")
-replies = os.fdopen(int(os.environ["NIMBUS_RPC_READ"]), "rb")
-def send(method, **params):
-    message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-    requests.write(json.dumps(message).encode() + b"\n"); requests.flush()
-def answer():
-    return json.loads(replies.readline())
-)py";
-
 TEST_F(RecordTest, RefusesALineThatIsTooLongAndReadsTheNext) {
-  const Finished run = Record(Python(std::string(kPythonLines) + R"py(
+  const Finished run = Record(Python(R"py(
 for _ in range(80): requests.write(b"x" * (1 << 20))
 requests.write(b"\n"); requests.flush()
 print(answer()["error"]["message"])
@@ -230,7 +219,7 @@ send("complete"); answer()
 
 TEST_F(RecordTest, KeepsRepliesThatWaitWithinTheLimit) {
   // 120 MB of replies to calls that all fit into the pipe.
-  const Finished run = Record(Python(std::string(kPythonLines) + R"py(
+  const Finished run = Record(Python(R"py(
 send("open", protocol=1, type="chat", state="x" * 400_000); answer()
 for _ in range(300): send("state")
 sizes = {len(answer()["result"]["state"]) for _ in range(300)}
@@ -242,7 +231,7 @@ print(sizes)
 }
 
 TEST_F(RecordTest, OutlivesAProgramThatReadsNoReplies) {
-  const Finished run = Record(Joined({"--json"}, Python(std::string(kPythonLines) + R"py(
+  const Finished run = Record(Joined({"--json"}, Python(R"py(
 replies.close()
 send("open", protocol=1, type="chat"); send("step.begin", type="tool_call")
 requests.close()
@@ -252,7 +241,7 @@ requests.close()
 }
 
 TEST_F(RecordTest, HasNoMoreRepliesForAProgramThatSendsNoMore) {
-  const Finished run = Record(Python(std::string(kPythonLines) + R"py(
+  const Finished run = Record(Python(R"py(
 send("open", protocol=1, type="chat"); send("complete")
 requests.close()
 print(len(replies.readlines()))
