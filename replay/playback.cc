@@ -3,6 +3,7 @@
 #include <string_view>
 #include <utility>
 
+#include "message.h"
 #include "nimbus/journal/lifecycle.h"
 #include "nimbus/schema/status.h"
 
@@ -149,7 +150,7 @@ absl::Status Playback::Start(const schema::fb::Body* body, bool first) {
   }
   absl::StatusOr<Json> start = Json::Parse(body->state()->string_view());
   if (!start.ok()) {
-    return Error(Code::kDataLoss, "the initial state: {}", start.status().ToString());
+    return Error(Code::kDataLoss, "the initial state: {}", MessageOf(start.status()));
   }
   return state.Restore(*std::move(start));
 }
@@ -161,7 +162,7 @@ absl::Status Playback::EndStep(const RecordView& view, const schema::fb::Id& ste
     state.FoldUnchanged();
   } else if (const absl::Status folded = state.Fold(body->patch()->string_view()); !folded.ok()) {
     return Error(Code::kDataLoss, "record {}: the recorded patch does not apply: {}", view.sequence,
-                 folded.ToString());
+                 MessageOf(folded));
   }
   if (body == nullptr || body->digest() == nullptr ||
       schema::FromFb(*body->digest()) == state.Digest()) {

@@ -5,6 +5,7 @@
 #include <iterator>
 #include <utility>
 
+#include "message.h"
 #include "nimbus/replay/patch.h"
 #include "nimbus/schema/status.h"
 #include "recorder_events.h"
@@ -64,7 +65,7 @@ absl::Status Recorder::Impl::Open(const std::optional<EntityState>& entity,
   }
   NIMBUS_ASSIGN_OR_RETURN(const std::optional<EntityState> checkpoint, FindCheckpoint());
   const absl::Status resumed = Resume(*entity, std::move(recording), checkpoint);
-  return IsAbsent(resumed) ? Incomplete(resumed.ToString()) : resumed;
+  return IsAbsent(resumed) ? Incomplete(MessageOf(resumed)) : resumed;
 }
 
 // The one to begin at.
@@ -226,7 +227,7 @@ absl::Status Recorder::Impl::Advance() {
   if (main_.next.kind == Recorded::Kind::kNone) tail_.reset();
   if (advanced.ok()) return absl::OkStatus();
   if (reexecuting() && IsAbsent(advanced)) {
-    return Incomplete(fmt::format("after step {}: {}", done_, advanced.ToString()));
+    return Incomplete(fmt::format("after step {}: {}", done_, MessageOf(advanced)));
   }
   broken_ = advanced;
   return advanced;

@@ -4,6 +4,7 @@
 #include <mutex>
 #include <utility>
 
+#include "message.h"
 #include "nimbus/replay/patch.h"
 #include "nimbus/schema/status.h"
 #include "recorder_events.h"
@@ -113,7 +114,7 @@ absl::Status Recorder::Impl::CompareStep(const Recorded& recorded, const StepCal
 absl::StatusOr<BegunStep> Recorder::Impl::BeginRecorded(const StepCall& call) {
   const auto erased_means_incomplete = [&](const absl::Status& status) -> absl::Status {
     if (!reexecuting() || !IsAbsent(status)) return status;
-    return Incomplete(fmt::format("step {}: {}", main_.next.step.step.number, status.ToString()));
+    return Incomplete(fmt::format("step {}: {}", main_.next.step.step.number, MessageOf(status)));
   };
   if (const absl::Status same = CompareStep(main_.next, call); !same.ok()) {
     return erased_means_incomplete(same);

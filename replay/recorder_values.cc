@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "message.h"
 #include "nimbus/replay/patch.h"
 #include "nimbus/schema/status.h"
 #include "recorder_events.h"
@@ -74,7 +75,7 @@ absl::StatusOr<std::optional<Json>> Recorder::Impl::ServeValue(std::string_view 
   const absl::StatusOr<const schema::fb::Body*> body = tape_.Body(*view);
   if (reexecuting() && IsAbsent(body.status())) {
     return Incomplete(
-        fmt::format("value '{}' after step {}: {}", name, done_, body.status().ToString()));
+        fmt::format("value '{}' after step {}: {}", name, done_, MessageOf(body.status())));
   }
   NIMBUS_RETURN_IF_ERROR(body.status());
   const schema::fb::Details* details = *body == nullptr ? nullptr : (*body)->details();
@@ -200,7 +201,7 @@ absl::Status Recorder::Impl::CompareEnd(Lifecycle status, const Event& event) {
   NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, tape_.ReadAt(next.part, next.sequence));
   const absl::StatusOr<const schema::fb::Body*> body = tape_.Body(*view);
   if (IsAbsent(body.status())) {
-    return Incomplete(fmt::format("the end of the operation: {}", body.status().ToString()));
+    return Incomplete(fmt::format("the end of the operation: {}", MessageOf(body.status())));
   }
   NIMBUS_RETURN_IF_ERROR(body.status());
   Json expected = EndJson(status), actual = EndJson(status);

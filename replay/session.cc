@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "message.h"
 #include "nimbus/journal/prune.h"
 #include "nimbus/schema/check.h"
 #include "nimbus/schema/status.h"
@@ -234,7 +235,7 @@ absl::Status Session::ReadState(uint64_t version, const schema::fb::Body* body, 
   absl::StatusOr<Json> state = Json::Parse(body->state()->string_view(), options_.state.limits);
   if (!state.ok()) {
     return Error(Code::kDataLoss, "the state in record {}: {}", moment->sequence,
-                 state.status().ToString());
+                 MessageOf(state.status()));
   }
   moment->state = *std::move(state);
   return absl::OkStatus();
@@ -383,7 +384,7 @@ absl::Status Session::FoldRecord(const RecordView& view, Kind kind) {
     } else if (const absl::Status fold = state_.Fold(body->patch()->string_view()); !fold.ok()) {
       NIMBUS_ASSIGN_OR_RETURN(const uint32_t number, NumberOf(step, sequence));
       return Error(Code::kDataLoss, "record {}, step {}: its patch does not apply: {}", sequence,
-                   number, fold.ToString());
+                   number, MessageOf(fold));
     }
   }
   ended_ = step;

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "message.h"
 #include "nimbus/replay/patch.h"
 #include "nimbus/schema/status.h"
 #include "steps.h"
@@ -55,7 +56,7 @@ absl::StatusOr<bool> Stepper::Next() {
     if (moment.ok() && (*moment)->fold.ok()) return true;
     if (moment.ok()) {
       status = Error(absl::StatusCode::kDataLoss, "step {}: its patch does not apply: {}",
-                     (*moment)->step, (*moment)->fold.ToString());
+                     (*moment)->step, MessageOf((*moment)->fold));
     }
     NIMBUS_RETURN_IF_ERROR(session_.SeekToStep(here));
     return status;

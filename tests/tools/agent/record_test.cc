@@ -385,8 +385,8 @@ TEST_F(RecordTest, SaysWhenWhatWasRecordedIsNotThere) {
   const Finished run = Execute(Joined({"--json", id}, script));
   EXPECT_EQ(run.exit_code, 2);
   EXPECT_THAT(run.out, HasSubstr("-32009"));
-  EXPECT_THAT(Report(run).StringOr("incomplete"),
-              AllOf(StartsWith("after step 0: "), HasSubstr("was moved to the archive")));
+  EXPECT_THAT(Report(run).StringOr("incomplete"), AllOf(StartsWith("after step 0: the body of"),
+                                                        HasSubstr("was moved to the archive")));
 }
 
 TEST_F(RecordTest, ExecutesAgainFromACheckpoint) {
