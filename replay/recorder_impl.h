@@ -42,6 +42,7 @@ class Recorder::Impl {
   absl::Status Complete(std::string output, const schema::fb::OutcomeT& outcome);
   absl::Status Fail(std::string error, const schema::fb::OutcomeT& outcome);
   absl::Status Cancel(const schema::fb::OutcomeT& outcome);
+  absl::Status EndHere();
 
   const schema::Json& state() const { return main_.state.document(); }
   const schema::Uuid& operation() const { return operation_; }

@@ -176,6 +176,15 @@ absl::Status Recorder::Impl::Cancel(const schema::fb::OutcomeT& outcome) {
   return End(Lifecycle::kCancelled, OperationEvent(operation_, std::move(cancelled)));
 }
 
+absl::Status Recorder::Impl::EndHere() {
+  const std::lock_guard lock(mu_);
+  if (!reexecuting()) return Error(Code::kFailedPrecondition, "only executing again ends nowhere");
+  NIMBUS_RETURN_IF_ERROR(broken_);
+  if (report_.ended) return absl::OkStatus();
+  if (main_.next.kind == Recorded::Kind::kNone) return GoesNoFurther();
+  return Diverge(What::kEnd, main_.next.ToJson(), Json());
+}
+
 absl::Status Recorder::Impl::End(Lifecycle status, Event event) {
   if (reexecuting()) return CompareEnd(status, event);
   if (status_ == status) return absl::OkStatus();

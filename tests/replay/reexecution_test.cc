@@ -198,6 +198,25 @@ TEST_F(ReexecutionTest, BeginsAtACheckpoint) {
               StatusIs(Code::kInvalidArgument));
 }
 
+TEST_F(ReexecutionTest, AnAgentThatIsOverEarlyDivergesFromWhatComesNext) {
+  RecordAgent();
+  for (int left_out = 5; left_out <= 8; ++left_out) {
+    Recorder again = Opened(Again());
+    for (int call = 1; call < left_out; ++call) NIMBUS_ASSERT_OK(Make(again, call, {}));
+    EXPECT_THAT(again.EndHere(), StatusIs(Code::kInvalidArgument)) << left_out;
+    ASSERT_TRUE(again.divergence().has_value());
+    EXPECT_EQ(again.divergence()->what, What::kEnd);
+    EXPECT_EQ(again.divergence()->step, std::vector<uint32_t>({2, 3, 4, 4})[left_out - 5]);
+    const std::string expected = again.divergence()->expected.Dump();
+    EXPECT_THAT(expected, HasSubstr(std::vector<std::string>(
+                              {"value", "user_input", "verification", "end"})[left_out - 5]));
+    EXPECT_EQ(again.divergence()->actual.Dump(), "null");
+  }
+  Recorder whole = Opened(Again());
+  NIMBUS_ASSERT_OK(Agent(whole));
+  EXPECT_THAT(whole.EndHere(), IsOk());
+}
+
 TEST_F(ReexecutionTest, ARecordingThatGoesNoFurtherIsNoDivergence) {
   {
     Recorder recorder = Opened();
@@ -205,6 +224,7 @@ TEST_F(ReexecutionTest, ARecordingThatGoesNoFurtherIsNoDivergence) {
   }
   Recorder again = Opened(Again());
   EXPECT_THAT(Agent(again), StatusIs(Code::kOutOfRange, HasSubstr("step 3")));
+  EXPECT_THAT(again.EndHere(), StatusIs(Code::kOutOfRange, HasSubstr("step 3")));
   EXPECT_FALSE(again.report().divergence.has_value());
   EXPECT_THAT(again.report().incomplete, HasSubstr("step 3"));
   EXPECT_FALSE(again.report().holds());

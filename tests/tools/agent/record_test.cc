@@ -347,6 +347,12 @@ TEST_F(RecordTest, ExecutesAgainAndJudges) {
   EXPECT_EQ(run.exit_code, 1);
   EXPECT_EQ(Report(run).FindPath({"divergence", "what"})->string(), "end");
   EXPECT_EQ(Report(run).FindPath({"divergence", "expected"})->Dump(), R"({"end":"completed"})");
+  run = execute(R"(call open "$open")");
+  EXPECT_EQ(run.exit_code, 1);
+  EXPECT_EQ(Report(run).FindPath({"divergence", "step"})->Dump(), "1");
+  EXPECT_EQ(Report(run).FindPath({"divergence", "expected"})->Dump(),
+            R"({"step":{"type":"tool_call","tool":"bash"}})")
+      << "the first that was left out";
   // Failed: proves nothing.
   run = execute(steps + "exit 4");
   EXPECT_EQ(run.exit_code, 2);
@@ -368,8 +374,9 @@ TEST_F(RecordTest, ExecutesAgainAsFarAsTheRecordingGoes) {
   const std::string id = OperationOf(Record(Joined({"--json"}, Bash(steps))));
   Finished run = Execute(Joined({"--json", id}, Bash(steps)));
   EXPECT_EQ(run.exit_code, 2);
-  EXPECT_THAT(Report(run).StringOr("incomplete"),
-              HasSubstr("the recording goes no further than step 1"));
+  // Less than was recorded is another program, though the recorded one did not end, either.
+  EXPECT_EQ(Execute(Joined({id}, Bash(R"(call open "$open")"))).exit_code, 1);
+  EXPECT_THAT(Report(run).StringOr("incomplete"), HasSubstr("goes no further than step 1 and"));
   run = Execute(Joined({id}, Bash(steps + R"(call step.begin "$step")")));
   EXPECT_EQ(run.exit_code, 2);
   EXPECT_THAT(run.out, AllOf(HasSubstr("-32009"), HasSubstr("incomplete operation " + id)));

@@ -320,6 +320,11 @@ class Recorder {
   absl::Status Fail(const std::string& error, const schema::fb::OutcomeT& outcome = {});
   absl::Status Cancel(const schema::fb::OutcomeT& outcome = {});
 
+  // Executing again: the agent's code is over, without an end of the operation. Where the
+  // recording goes on, that is a divergence (InvalidArgument) from what comes next there;
+  // where it does not, OutOfRange. OK where it came to the recorded end.
+  absl::Status EndHere();
+
   const schema::Json& state() const;
   const schema::Uuid& operation() const;
   uint32_t steps() const;  // begun so far by calls; those of parents and before
