@@ -76,8 +76,9 @@ absl::StatusOr<Verdict> MakeVerdict(const journal::Journal& journal, const schem
   } else if (recorder == nullptr) {
     NIMBUS_ASSIGN_OR_RETURN(report.divergence, NeverOpened(journal, operation));
   } else {
-    recorder->EndHere().IgnoreError();  // the report tells it
+    const absl::Status judged = recorder->EndHere();
     report = recorder->report();
+    if (!judged.ok() && IsOpen(report)) return judged;
   }
   return verdict;
 }
