@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "message.h"
 #include "nimbus/journal/stream_reader.h"
 #include "nimbus/replay/patch.h"
 #include "nimbus/replay/pointer.h"
@@ -173,7 +174,7 @@ class Blame {
   static absl::Status Folded(const Moment& moment) {
     if (moment.fold.ok()) return absl::OkStatus();
     return Error(Code::kDataLoss, "record {}, step {}: its patch does not apply: {}",
-                 moment.sequence, moment.step, moment.fold.ToString());
+                 moment.sequence, moment.step, MessageOf(moment.fold));
   }
 
   absl::Status AddEffects(bool all, StepEffects* step, Json* document) {

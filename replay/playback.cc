@@ -3,6 +3,7 @@
 #include <string_view>
 #include <utility>
 
+#include "message.h"
 #include "nimbus/journal/lifecycle.h"
 #include "nimbus/schema/status.h"
 
@@ -64,8 +65,10 @@ Json Recorded::ToJson() const {
 absl::Status Playback::Advance(Tape* tape) {
   next = Recorded();
   while (next.kind == Recorded::Kind::kNone) {
+    const size_t part = position.part;
     NIMBUS_ASSIGN_OR_RETURN(const Tape::Item item, tape->Next(&position));
     if (item.view == nullptr) return absl::OkStatus();
+    if (item.part != part) last_ended.reset();
     NIMBUS_RETURN_IF_ERROR(Pass(tape, item));
   }
   return absl::OkStatus();
@@ -96,8 +99,9 @@ absl::Status Playback::Pass(Tape* tape, const Tape::Item& item) {
     next.part = item.part;
   };
   if (type == Event::StepAdded) {
-    NIMBUS_ASSIGN_OR_RETURN(next.step, tape->ReadStep(view, item.part));
+    if (tape->BeginsAnew(item.part, view)) return absl::OkStatus();  // it was called before
     found(Recorded::Kind::kStep);
+    NIMBUS_ASSIGN_OR_RETURN(next.step, tape->ReadStep(view, item.part));  // the view's last use
     return absl::OkStatus();
   }
   if (const auto* value = record.event_as_ValueRecorded()) {
@@ -110,13 +114,12 @@ absl::Status Playback::Pass(Tape* tape, const Tape::Item& item) {
     found(Recorded::Kind::kEnd);
     return absl::OkStatus();
   }
-  const bool own = item.part == tape->End().part;
   const auto with_body = [&](auto&& use) -> absl::Status {
     NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, tape->Body(view));
     return use(body);
   };
   const auto end_step = [&](const schema::fb::Id& step) {
-    return with_body([&](const auto* body) { return EndStep(view, step, body, own); });
+    return with_body([&](const auto* body) { return EndStep(view, step, body); });
   };
   switch (type) {
     case Event::OperationStarted:
@@ -147,19 +150,19 @@ absl::Status Playback::Start(const schema::fb::Body* body, bool first) {
   }
   absl::StatusOr<Json> start = Json::Parse(body->state()->string_view());
   if (!start.ok()) {
-    return Error(Code::kDataLoss, "the initial state: {}", start.status().ToString());
+    return Error(Code::kDataLoss, "the initial state: {}", MessageOf(start.status()));
   }
   return state.Restore(*std::move(start));
 }
 
 absl::Status Playback::EndStep(const RecordView& view, const schema::fb::Id& step,
-                               const schema::fb::Body* body, bool own) {
-  if (own) last_ended = Uuid::FromFb(step);
+                               const schema::fb::Body* body) {
+  last_ended = Uuid::FromFb(step);
   if (body == nullptr || body->patch() == nullptr) {
     state.FoldUnchanged();
   } else if (const absl::Status folded = state.Fold(body->patch()->string_view()); !folded.ok()) {
     return Error(Code::kDataLoss, "record {}: the recorded patch does not apply: {}", view.sequence,
-                 folded.ToString());
+                 MessageOf(folded));
   }
   if (body == nullptr || body->digest() == nullptr ||
       schema::FromFb(*body->digest()) == state.Digest()) {

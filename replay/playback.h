@@ -38,7 +38,7 @@ struct Playback {
   State state;
   Tape::Position position;
   Recorded next;
-  std::optional<schema::Uuid> last_ended;  // step, of the operation's own
+  std::optional<schema::Uuid> last_ended;  // step, of the part where `position` is
   schema::fb::OutcomeT outcome;            // of its own steps and attempts so far; no duration
 
   // Goes to the next thing that the agent's code did, folding the ends of steps on the
@@ -53,7 +53,7 @@ struct Playback {
   absl::Status Pass(Tape* tape, const Tape::Item& item);
   absl::Status Start(const schema::fb::Body* body, bool first);
   absl::Status EndStep(const journal::RecordView& view, const schema::fb::Id& step,
-                       const schema::fb::Body* body, bool own);
+                       const schema::fb::Body* body);
 };
 
 }  // namespace nimbus::replay

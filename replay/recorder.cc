@@ -180,6 +180,8 @@ absl::Status Recorder::Cancel(const schema::fb::OutcomeT& outcome) {
   return impl_->Cancel(outcome);
 }
 
+absl::Status Recorder::EndHere() { return impl_->EndHere(); }
+
 const Json& Recorder::state() const { return impl_->state(); }
 const Uuid& Recorder::operation() const { return impl_->operation(); }
 uint32_t Recorder::steps() const { return impl_->steps(); }

@@ -5,6 +5,7 @@
 #include <iterator>
 #include <utility>
 
+#include "message.h"
 #include "nimbus/replay/patch.h"
 #include "nimbus/schema/status.h"
 #include "recorder_events.h"
@@ -64,7 +65,7 @@ absl::Status Recorder::Impl::Open(const std::optional<EntityState>& entity,
   }
   NIMBUS_ASSIGN_OR_RETURN(const std::optional<EntityState> checkpoint, FindCheckpoint());
   const absl::Status resumed = Resume(*entity, std::move(recording), checkpoint);
-  return IsAbsent(resumed) ? Incomplete(resumed.ToString()) : resumed;
+  return IsAbsent(resumed) ? Incomplete(MessageOf(resumed)) : resumed;
 }
 
 // The one to begin at.
@@ -123,7 +124,7 @@ absl::Status Recorder::Impl::FindOpenSteps() {
   for (const TapeStep& step : steps.open) {
     const bool running = step.status == Lifecycle::kRunning;
     open_.push_back({.step = step.step, .holder = running ? Holder::kInDoubt : Holder::kNobody});
-    open_.back().step.number += tape_.own_base();
+    open_.back().step.number = tape_.NumberOf(tape_.End().part, step.step.number);
   }
   return absl::OkStatus();
 }
@@ -176,9 +177,13 @@ Event Recorder::Impl::StartEvent(const State& state) const {
 absl::Status Recorder::Impl::GoTo(const EntityState& checkpoint) {
   NIMBUS_ASSIGN_OR_RETURN(main_.position, tape_.PositionAt(checkpoint));
   NIMBUS_ASSIGN_OR_RETURN(const Tape::Steps before, tape_.ReadStepsAt(checkpoint));
+  std::optional<uint32_t> open = tape_.NotBegunAnew(before.added);
   if (!before.open.empty()) {
-    return Error(Code::kFailedPrecondition, "step {} has not ended at checkpoint {}",
-                 tape_.own_base() + before.open.front().step.number, checkpoint.id.ToString());
+    open = tape_.NumberOf(main_.position.part, before.open.front().step.number);
+  }
+  if (open.has_value()) {
+    return Error(Code::kFailedPrecondition, "step {} has not ended at checkpoint {}", *open,
+                 checkpoint.id.ToString());
   }
   NIMBUS_ASSIGN_OR_RETURN(const RecordView* view,
                           tape_.ReadAt(main_.position.part, checkpoint.first_sequence));
@@ -191,7 +196,7 @@ absl::Status Recorder::Impl::GoTo(const EntityState& checkpoint) {
                  checkpoint.id.ToString());
   }
   main_.last_ended = before.last_ended;
-  done_ = tape_.own_base() + before.added;
+  done_ = tape_.CalledAt(main_.position.part, before.added);
   report_.from_checkpoint = checkpoint.id;
   report_.from_step = done_;
   return absl::OkStatus();
@@ -222,7 +227,7 @@ absl::Status Recorder::Impl::Advance() {
   if (main_.next.kind == Recorded::Kind::kNone) tail_.reset();
   if (advanced.ok()) return absl::OkStatus();
   if (reexecuting() && IsAbsent(advanced)) {
-    return Incomplete(fmt::format("after step {}: {}", done_, advanced.ToString()));
+    return Incomplete(fmt::format("after step {}: {}", done_, MessageOf(advanced)));
   }
   broken_ = advanced;
   return advanced;

@@ -42,6 +42,7 @@ class Recorder::Impl {
   absl::Status Complete(std::string output, const schema::fb::OutcomeT& outcome);
   absl::Status Fail(std::string error, const schema::fb::OutcomeT& outcome);
   absl::Status Cancel(const schema::fb::OutcomeT& outcome);
+  absl::Status EndHere();
 
   const schema::Json& state() const { return main_.state.document(); }
   const schema::Uuid& operation() const { return operation_; }
@@ -93,7 +94,8 @@ class Recorder::Impl {
   absl::StatusOr<BegunStep> BeginLive(const StepCall& call);
   absl::StatusOr<BegunStep> BeginRecorded(const StepCall& call);
   absl::Status CompareStep(const Recorded& recorded, const StepCall& call);
-  absl::StatusOr<RecordedStep> ReadResult(const TapeStep& step, size_t part);
+  absl::StatusOr<BegunStep> Start(uint32_t number, const StepCall& call);
+  absl::StatusOr<RecordedStep> ReadResult(const TapeStep& step);
   absl::Status Take(const TapeStep& step, bool idempotent);
   absl::StatusOr<Held*> FindOpen(uint32_t number);
   absl::StatusOr<Held*> FindHeld(uint32_t number, Holder holder);
@@ -108,6 +110,7 @@ class Recorder::Impl {
   absl::StatusOr<std::optional<schema::Json>> ServeValue(std::string_view name);
   schema::Event CheckpointEvent(const schema::Uuid& step, std::string_view name,
                                 const State& state) const;
+  bool AtFork() const;
   absl::Status NothingIsOpen() const;
   absl::Status End(journal::Lifecycle status, schema::Event event);
   absl::Status CompareEnd(journal::Lifecycle status, const schema::Event& event);

@@ -4,6 +4,7 @@
 #include <mutex>
 #include <utility>
 
+#include "message.h"
 #include "nimbus/replay/patch.h"
 #include "nimbus/schema/status.h"
 #include "recorder_events.h"
@@ -65,7 +66,11 @@ absl::StatusOr<BegunStep> Recorder::Impl::BeginLive(const StepCall& call) {
   for (const Held& open : open_) {
     if (open.holder == Holder::kInDoubt) return InDoubt(open.step);
   }
-  Held open{.step = {.number = done_ + 1,
+  return Start(done_ + 1, call);
+}
+
+absl::StatusOr<BegunStep> Recorder::Impl::Start(uint32_t number, const StepCall& call) {
+  Held open{.step = {.number = number,
                      .id = schema::NewUuid(),
                      .type = call.type,
                      .tool_name = call.tool_name},
@@ -109,7 +114,7 @@ absl::Status Recorder::Impl::CompareStep(const Recorded& recorded, const StepCal
 absl::StatusOr<BegunStep> Recorder::Impl::BeginRecorded(const StepCall& call) {
   const auto erased_means_incomplete = [&](const absl::Status& status) -> absl::Status {
     if (!reexecuting() || !IsAbsent(status)) return status;
-    return Incomplete(fmt::format("step {}: {}", main_.next.step.step.number, status.ToString()));
+    return Incomplete(fmt::format("step {}: {}", main_.next.step.step.number, MessageOf(status)));
   };
   if (const absl::Status same = CompareStep(main_.next, call); !same.ok()) {
     return erased_means_incomplete(same);
@@ -120,7 +125,7 @@ absl::StatusOr<BegunStep> Recorder::Impl::BeginRecorded(const StepCall& call) {
   NIMBUS_ASSIGN_OR_RETURN(const TapeStep step, tape_.ReadStep(*added, main_.next.part));
   BegunStep begun{.number = step.step.number, .id = step.step.id, .attempt = step.step.attempt};
   if (step.ended.has_value()) {
-    absl::StatusOr<RecordedStep> result = ReadResult(step, main_.next.part);
+    absl::StatusOr<RecordedStep> result = ReadResult(step);
     if (!result.ok()) return erased_means_incomplete(result.status());
     begun.recorded = *std::move(result);
     ++report_.steps;
@@ -129,6 +134,8 @@ absl::StatusOr<BegunStep> Recorder::Impl::BeginRecorded(const StepCall& call) {
                                   step.step.id.ToString()));
   } else if (IsFinal(status_)) {
     return Ended();
+  } else if (step.part != tape_.End().part) {  // it was under way where this was forked
+    NIMBUS_ASSIGN_OR_RETURN(begun, Start(step.step.number, call));
   } else {
     NIMBUS_RETURN_IF_ERROR(Take(step, call.idempotent));
   }
@@ -137,8 +144,8 @@ absl::StatusOr<BegunStep> Recorder::Impl::BeginRecorded(const StepCall& call) {
   return begun;
 }
 
-absl::StatusOr<RecordedStep> Recorder::Impl::ReadResult(const TapeStep& step, size_t part) {
-  NIMBUS_ASSIGN_OR_RETURN(const RecordView* ended, tape_.ReadAt(part, *step.ended));
+absl::StatusOr<RecordedStep> Recorder::Impl::ReadResult(const TapeStep& step) {
+  NIMBUS_ASSIGN_OR_RETURN(const RecordView* ended, tape_.ReadAt(step.part, *step.ended));
   NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, tape_.Body(*ended));
   RecordedStep result{.number = step.step.number,
                       .id = step.step.id,

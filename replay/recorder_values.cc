@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "message.h"
 #include "nimbus/replay/patch.h"
 #include "nimbus/schema/status.h"
 #include "recorder_events.h"
@@ -74,7 +75,7 @@ absl::StatusOr<std::optional<Json>> Recorder::Impl::ServeValue(std::string_view 
   const absl::StatusOr<const schema::fb::Body*> body = tape_.Body(*view);
   if (reexecuting() && IsAbsent(body.status())) {
     return Incomplete(
-        fmt::format("value '{}' after step {}: {}", name, done_, body.status().ToString()));
+        fmt::format("value '{}' after step {}: {}", name, done_, MessageOf(body.status())));
   }
   NIMBUS_RETURN_IF_ERROR(body.status());
   const schema::fb::Details* details = *body == nullptr ? nullptr : (*body)->details();
@@ -97,25 +98,28 @@ Event Recorder::Impl::CheckpointEvent(const Uuid& step, std::string_view name,
   return event;
 }
 
+// Whether the calls are where a fork goes on: behind those of its parent, before its own.
+bool Recorder::Impl::AtFork() const {
+  const size_t part = main_.next.kind == Recorded::Kind::kNone ? tape_.End().part : main_.next.part;
+  return part > 0 && done_ == tape_.CalledAt(part, 0);
+}
+
 absl::Status Recorder::Impl::Checkpoint(std::string name) {
   if (name.empty()) return Error(Code::kInvalidArgument, "a checkpoint needs a name");
   const std::lock_guard lock(mu_);
   redactor_.Text(&name);
   NIMBUS_RETURN_IF_ERROR(broken_);
   const Recorded& next = main_.next;
-  const bool in_checkpoint = next.kind == Recorded::Kind::kCheckpoint;
-  if (!main_.last_ended.has_value() && !in_checkpoint) {
-    // Where a fork begins, the state is its parent's, which has it.
-    if (tape_.own_base() > 0 && done_ == tape_.own_base()) return absl::OkStatus();
-    if (done_ == 0) {
-      return Error(Code::kFailedPrecondition, "a checkpoint belongs to a step, and there is none");
-    }
+  const bool live = next.kind == Recorded::Kind::kNone;
+  if (next.kind == Recorded::Kind::kCheckpoint && next.name == name) return Advance();
+  // Where a fork begins, the state is its parent's, which has it; so none was recorded.
+  const bool ended = main_.last_ended.has_value();
+  if (AtFork() && (!ended || !live)) return absl::OkStatus();
+  if (!ended && done_ == 0 && next.kind != Recorded::Kind::kCheckpoint) {
+    return Error(Code::kFailedPrecondition, "a checkpoint belongs to a step, and there is none");
   }
-  if (in_checkpoint && next.name == name) return Advance();
   if (next.kind == Recorded::Kind::kEnd && !reexecuting()) return Ended();
-  if (next.kind != Recorded::Kind::kNone) {
-    return Diverge(What::kCheckpoint, next.ToJson(), Named("checkpoint", name));
-  }
+  if (!live) return Diverge(What::kCheckpoint, next.ToJson(), Named("checkpoint", name));
   if (reexecuting()) return GoesNoFurther();
   if (IsFinal(status_)) return Ended();
   if (!main_.last_ended.has_value()) {
@@ -172,6 +176,15 @@ absl::Status Recorder::Impl::Cancel(const schema::fb::OutcomeT& outcome) {
   return End(Lifecycle::kCancelled, OperationEvent(operation_, std::move(cancelled)));
 }
 
+absl::Status Recorder::Impl::EndHere() {
+  const std::lock_guard lock(mu_);
+  if (!reexecuting()) return Error(Code::kFailedPrecondition, "only executing again ends nowhere");
+  NIMBUS_RETURN_IF_ERROR(broken_);
+  if (report_.ended) return absl::OkStatus();
+  if (main_.next.kind == Recorded::Kind::kNone) return GoesNoFurther();
+  return Diverge(What::kEnd, main_.next.ToJson(), Json());
+}
+
 absl::Status Recorder::Impl::End(Lifecycle status, Event event) {
   if (reexecuting()) return CompareEnd(status, event);
   if (status_ == status) return absl::OkStatus();
@@ -197,7 +210,7 @@ absl::Status Recorder::Impl::CompareEnd(Lifecycle status, const Event& event) {
   NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, tape_.ReadAt(next.part, next.sequence));
   const absl::StatusOr<const schema::fb::Body*> body = tape_.Body(*view);
   if (IsAbsent(body.status())) {
-    return Incomplete(fmt::format("the end of the operation: {}", body.status().ToString()));
+    return Incomplete(fmt::format("the end of the operation: {}", MessageOf(body.status())));
   }
   NIMBUS_RETURN_IF_ERROR(body.status());
   Json expected = EndJson(status), actual = EndJson(status);

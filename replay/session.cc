@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "message.h"
 #include "nimbus/journal/prune.h"
 #include "nimbus/schema/check.h"
 #include "nimbus/schema/status.h"
@@ -234,7 +235,7 @@ absl::Status Session::ReadState(uint64_t version, const schema::fb::Body* body, 
   absl::StatusOr<Json> state = Json::Parse(body->state()->string_view(), options_.state.limits);
   if (!state.ok()) {
     return Error(Code::kDataLoss, "the state in record {}: {}", moment->sequence,
-                 state.status().ToString());
+                 MessageOf(state.status()));
   }
   moment->state = *std::move(state);
   return absl::OkStatus();
@@ -383,7 +384,7 @@ absl::Status Session::FoldRecord(const RecordView& view, Kind kind) {
     } else if (const absl::Status fold = state_.Fold(body->patch()->string_view()); !fold.ok()) {
       NIMBUS_ASSIGN_OR_RETURN(const uint32_t number, NumberOf(step, sequence));
       return Error(Code::kDataLoss, "record {}, step {}: its patch does not apply: {}", sequence,
-                   number, fold.ToString());
+                   number, MessageOf(fold));
     }
   }
   ended_ = step;
@@ -531,6 +532,7 @@ absl::Status Session::OfParent(const ForkOrigin& origin, const absl::Status& sta
 absl::Status Session::Inherit(const ForkOrigin& origin, Moment* moment) const {
   NIMBUS_ASSIGN_OR_RETURN(std::vector<Hop> hops, FindHops(origin));
   std::optional<Json> state;
+  std::optional<schema::Digest> digest;
   for (; !hops.empty(); hops.pop_back()) {
     const Hop& hop = hops.back();
     NIMBUS_ASSIGN_OR_RETURN(
@@ -543,12 +545,15 @@ absl::Status Session::Inherit(const ForkOrigin& origin, Moment* moment) const {
     }
     NIMBUS_RETURN_IF_ERROR(OfParent(hop.origin, parent.FoldUpTo(hop.to)));
     state = parent.state_.document();
-    if (hops.size() > 1 || hop.to == 0 || moment->digest.has_value()) continue;
+    if (hop.to == 0) continue;
     NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, parent.stream_.Read(hop.to));
     NIMBUS_ASSIGN_OR_RETURN(const schema::fb::Body* body, parent.stream_.Body(*view));
-    moment->digest = DigestOf(body);
+    const std::optional<schema::Digest> own = DigestOf(body);
+    // The start of a fork has none of its own: the state is still the one before.
+    if (own.has_value() || KindOf(*view) != Kind::kStart) digest = own;
   }
   moment->state = *std::move(state);
+  if (!moment->digest.has_value()) moment->digest = digest;
   return absl::OkStatus();
 }
 

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "message.h"
 #include "nimbus/replay/patch.h"
 #include "nimbus/schema/status.h"
 #include "steps.h"
@@ -55,7 +56,7 @@ absl::StatusOr<bool> Stepper::Next() {
     if (moment.ok() && (*moment)->fold.ok()) return true;
     if (moment.ok()) {
       status = Error(absl::StatusCode::kDataLoss, "step {}: its patch does not apply: {}",
-                     (*moment)->step, (*moment)->fold.ToString());
+                     (*moment)->step, MessageOf((*moment)->fold));
     }
     NIMBUS_RETURN_IF_ERROR(session_.SeekToStep(here));
     return status;
@@ -102,7 +103,8 @@ absl::StatusOr<std::optional<std::string>> Stepper::SearchStep(uint32_t number,
   return std::optional<std::string>(std::move(occurrence));
 }
 
-absl::StatusOr<std::optional<std::string>> Stepper::Search(std::string_view text) {
+absl::StatusOr<std::optional<std::string>> Stepper::Search(std::string_view text,
+                                                           const std::atomic<bool>* stop) {
   NIMBUS_ASSIGN_OR_RETURN(StepEnds ends, StepEnds::Open(*journal_, session_, options_.reader));
   uint64_t here = 0;
   if (step() > 0) {
@@ -113,6 +115,7 @@ absl::StatusOr<std::optional<std::string>> Stepper::Search(std::string_view text
   const std::pair<uint64_t, uint64_t> ranges[] = {{here + 1, ends.version() + 1}, {1, here + 1}};
   for (auto [from, to] : ranges) {
     for (;;) {
+      if (stop != nullptr && *stop) return absl::CancelledError("interrupted");
       NIMBUS_ASSIGN_OR_RETURN(const std::optional<uint64_t> end, ends.First(from, to));
       if (!end.has_value()) break;
       NIMBUS_ASSIGN_OR_RETURN(const uint32_t number, ends.StepOf(*end));

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "message.h"
 #include "nimbus/journal/prune.h"
 #include "nimbus/journal/stream_reader.h"
 #include "nimbus/schema/event.h"
@@ -15,10 +16,6 @@ using schema::Error;
 using Code = absl::StatusCode;
 
 namespace {
-
-std::string Message(const absl::Status& status) {
-  return std::string(status.message().data(), status.message().size());
-}
 
 // What was appended was valid: what is read must be, too.
 absl::Status CheckEvent(const RecordView& view, const schema::fb::Body* body) {
@@ -104,7 +101,7 @@ bool LacksDigest(const Moment& moment, const State& state, const StateOptions& o
 }
 
 absl::StatusOr<Missing> MissingBody(const journal::Journal& journal, const absl::Status& status) {
-  Missing missing{.what = Missing::What::kBody, .detail = Message(status)};
+  Missing missing{.what = Missing::What::kBody, .detail = MessageOf(status)};
   missing.sequence = journal::AbsentRecord(status).value_or(0);
   journal::Reader reader(journal);
   NIMBUS_ASSIGN_OR_RETURN(const RecordView* view, reader.Read(missing.sequence));
@@ -118,7 +115,7 @@ Divergence DamagedRecord(const schema::Uuid& operation, uint64_t sequence,
   return {.operation = operation,
           .what = Divergence::What::kRecord,
           .sequence = sequence,
-          .detail = Message(status)};
+          .detail = MessageOf(status)};
 }
 
 }  // namespace nimbus::replay

@@ -72,7 +72,42 @@ absl::Status Tape::Open(const EntityState& operation) {
     NIMBUS_RETURN_IF_ERROR(AddParent(*origin));
   }
   std::reverse(parts_.begin(), parts_.end());  // they were found from the last to the first
+  CountSteps();
   return absl::OkStatus();
+}
+
+void Tape::CountSteps() {
+  for (size_t part = 1; part < parts_.size(); ++part) {
+    const Part& before = parts_[part - 1];
+    Part& after = parts_[part];
+    after.base = CalledAt(part - 1, before.added);
+    for (const uint32_t ordinal : before.open) after.anew.push_back(NumberOf(part - 1, ordinal));
+    for (size_t i = before.added; i < before.anew.size(); ++i) {
+      after.anew.push_back(before.anew[i]);
+    }
+    std::sort(after.anew.begin(), after.anew.end());
+  }
+}
+
+uint32_t Tape::NumberOf(size_t part, uint32_t ordinal) const {
+  const Part& counted = parts_[part];
+  const auto anew = static_cast<uint32_t>(counted.anew.size());
+  return ordinal <= anew ? counted.anew[ordinal - 1] : counted.base + ordinal - anew;
+}
+
+uint32_t Tape::CalledAt(size_t part, uint32_t added) const {
+  const Part& counted = parts_[part];
+  const auto anew = static_cast<uint32_t>(counted.anew.size());
+  return counted.base + (added > anew ? added - anew : 0);
+}
+
+bool Tape::BeginsAnew(size_t part, const RecordView& added) const {
+  return added.envelope().ordinal() <= parts_[part].anew.size();
+}
+
+std::optional<uint32_t> Tape::NotBegunAnew(uint32_t added) const {
+  if (parts_.empty() || added >= parts_.back().anew.size()) return std::nullopt;
+  return parts_.back().anew[added];
 }
 
 // The stream of a part, up to its end at least.
@@ -91,7 +126,6 @@ absl::StatusOr<StreamReader*> Tape::Select(size_t part) {
 }
 
 absl::Status Tape::AddParent(const ForkOrigin& origin) {
-  const Uuid forked = parts_.back().operation;
   parts_.push_back({.operation = origin.parent});
   const absl::StatusOr<StreamReader*> parent = Select(parts_.size() - 1);
   if (absl::IsNotFound(parent.status())) {
@@ -101,11 +135,9 @@ absl::Status Tape::AddParent(const ForkOrigin& origin) {
   NIMBUS_RETURN_IF_ERROR(FindEnd(origin, *parent, &parts_.back()));
   NIMBUS_ASSIGN_OR_RETURN(const Steps steps,
                           ReadSteps(*parent, parts_.back().version, parts_.back().sequence));
-  for (size_t i = 0; i + 1 < parts_.size(); ++i) parts_[i].base += steps.added;
-  if (steps.open.empty()) return absl::OkStatus();
-  return Error(Code::kFailedPrecondition,
-               "step {} of operation {} has not ended where operation {} was forked",
-               steps.open.front().step.number, origin.parent.ToString(), forked.ToString());
+  parts_.back().added = steps.added;
+  for (const TapeStep& step : steps.open) parts_.back().open.push_back(step.step.number);
+  return absl::OkStatus();
 }
 
 // The last record of the parent that its fork goes on from.
@@ -220,10 +252,31 @@ absl::StatusOr<TapeStep> Tape::StepAsOf(const RecordView& view, uint64_t head) c
   return found;
 }
 
-absl::StatusOr<TapeStep> Tape::ReadStep(const RecordView& added, size_t part) const {
+absl::StatusOr<TapeStep> Tape::ReadStep(const RecordView& added, size_t part) {
+  const uint32_t number = NumberOf(part, added.envelope().ordinal());
   NIMBUS_ASSIGN_OR_RETURN(TapeStep step, StepAsOf(added, parts_[part].sequence));
-  step.step.number += parts_[part].base;
+  step.part = part;
+  for (size_t later = part + 1; !step.ended.has_value() && later < parts_.size(); ++later) {
+    NIMBUS_ASSIGN_OR_RETURN(std::optional<TapeStep> anew, ReadAnew(number, later));
+    if (anew.has_value()) step = *std::move(anew);
+  }
+  if (!step.ended.has_value() && step.part + 1 < parts_.size()) step.status = Lifecycle::kPending;
+  step.step.number = number;
   return step;
+}
+
+// The step that this part began in the place of one that was under way before it.
+absl::StatusOr<std::optional<TapeStep>> Tape::ReadAnew(uint32_t number, size_t part) {
+  const std::vector<uint32_t>& anew = parts_[part].anew;
+  const auto found = std::find(anew.begin(), anew.end(), number);
+  const auto ordinal = static_cast<uint32_t>(found - anew.begin()) + 1;
+  NIMBUS_ASSIGN_OR_RETURN(StreamReader * stream, Select(part));
+  if (found == anew.end() || ordinal > stream->entity().steps) return std::optional<TapeStep>();
+  NIMBUS_ASSIGN_OR_RETURN(const RecordView* added, stream->ReadStepAdded(ordinal));
+  if (added->sequence > parts_[part].sequence) return std::optional<TapeStep>();
+  NIMBUS_ASSIGN_OR_RETURN(TapeStep step, StepAsOf(*added, parts_[part].sequence));
+  step.part = part;
+  return std::optional<TapeStep>(std::move(step));
 }
 
 bool Tape::AtEnd(const Position& position) const {

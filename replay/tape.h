@@ -1,6 +1,10 @@
 // An operation's recording, read forward from its very beginning: the records of its
 // parents up to the forks, then its own.
 //
+// A step that was under way at a fork is begun anew by who goes on: the first steps that a
+// fork adds are these, in their order, which is that of the agent's calls. They keep their
+// numbers; so a step's number is that of its call, whatever was forked where.
+//
 // Memory does not grow with the recording: journal::StreamReader finds its records.
 // One thread at a time; the journal must outlive it.
 #pragma once
@@ -23,6 +27,7 @@ struct TapeStep {
   OpenStep step;
   journal::Lifecycle status = journal::Lifecycle::kPending;
   std::optional<uint64_t> ended;  // sequence of what ended it
+  size_t part = 0;                // that added it
 };
 
 class Tape {
@@ -50,8 +55,8 @@ class Tape {
   // Nothing to read.
   Tape(const journal::Journal* journal, const journal::ReaderOptions& options);
   // Of an operation that exists. Reads none of its own records but those before its
-  // first step, and the Steps of each parent. FailedPrecondition: steps are open at a
-  // fork, or a step to fork after has not ended.
+  // first step, and the Steps of each parent. FailedPrecondition: a step to fork after has
+  // not ended.
   absl::Status Open(const journal::EntityState& operation);
 
   // Of the operation itself: now, and up to one of its checkpoints.
@@ -76,22 +81,36 @@ class Tape {
 
   bool forked() const { return parts_.size() > 1; }
   const schema::Uuid& operation(size_t part) const { return parts_[part].operation; }
-  uint32_t base(size_t part) const { return parts_[part].base; }  // steps of the parts before
-  uint32_t own_base() const { return parts_.empty() ? 0 : parts_.back().base; }
   size_t parts() const { return parts_.size(); }
 
-  // The step that a StepAdded adds, as of the end of its part.
-  absl::StatusOr<TapeStep> ReadStep(const journal::RecordView& added, size_t part) const;
+  // The number of a step that a part adds, and how many have been called where it had
+  // added so many.
+  uint32_t NumberOf(size_t part, uint32_t ordinal) const;
+  uint32_t CalledAt(size_t part, uint32_t added) const;
+  // Whether this part begins anew what was under way at its fork by adding this step.
+  bool BeginsAnew(size_t part, const journal::RecordView& added) const;
+  // Of those that the operation itself has to begin anew, the first that it has not added
+  // where it had added so many.
+  std::optional<uint32_t> NotBegunAnew(uint32_t added) const;
+
+  // The step that a StepAdded adds, or the one that a later part began in its place: as of
+  // the end of that part. Pending, of a part that is not the last: to be begun anew.
+  absl::StatusOr<TapeStep> ReadStep(const journal::RecordView& added, size_t part);
 
  private:
   struct Part {
     schema::Uuid operation;
-    uint32_t base = 0;
+    uint32_t base = 0;                   // steps called before it
     uint64_t version = 0, sequence = 0;  // of its last record
+    std::vector<uint32_t> anew;          // numbers of the steps that were under way before it
+    uint32_t added = 0;                  // of a parent: its steps
+    std::vector<uint32_t> open;          // of a parent: those without a result, as it counts
   };
 
   absl::StatusOr<journal::StreamReader*> Select(size_t part);
   absl::Status AddParent(const ForkOrigin& origin);
+  void CountSteps();
+  absl::StatusOr<std::optional<TapeStep>> ReadAnew(uint32_t number, size_t part);
   absl::Status FindEnd(const ForkOrigin& origin, journal::StreamReader* parent, Part* part) const;
   absl::Status FindStart(journal::StreamReader* parent, Part* part) const;
   absl::StatusOr<uint64_t> SequenceOf(const schema::Uuid& checkpoint,

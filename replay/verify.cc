@@ -4,6 +4,7 @@
 #include <string_view>
 #include <utility>
 
+#include "message.h"
 #include "nimbus/journal/prune.h"
 #include "nimbus/replay/patch.h"
 #include "nimbus/schema/check.h"
@@ -220,8 +221,10 @@ class Replay {
   void Visit(const Moment& moment) {
     if (options_.strict && !report_.missing.has_value() &&
         LacksDigest(moment, session_.state(), options_.session.state)) {
-      report_.missing =
-          Missing{.what = Missing::What::kDigest, .sequence = moment.sequence, .step = moment.step};
+      report_.missing = Missing{.operation = report_.operation,
+                                .what = Missing::What::kDigest,
+                                .sequence = moment.sequence,
+                                .step = moment.step};
     }
     switch (moment.kind) {
       case Moment::Kind::kStart:
@@ -232,7 +235,7 @@ class Replay {
         report_.to_step = moment.step;
         if (!moment.fold.ok()) {
           Diverge(moment, Divergence::What::kPatch);
-          report_.divergence->detail = moment.fold.ToString();
+          report_.divergence->detail = MessageOf(moment.fold);
           break;
         }
         if (moment.patched) ++report_.patches;
@@ -287,7 +290,7 @@ class Replay {
       const absl::Status status =
           moment.ok() && moment->has_value() ? (*moment)->fold : moment.status();
       if (!status.ok()) {
-        divergence.detail = "no state to compare with: " + status.ToString();
+        divergence.detail = "no state to compare with: " + MessageOf(status);
         return;
       }
       if (!moment->has_value()) return;

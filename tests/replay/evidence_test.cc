@@ -79,6 +79,7 @@ TEST_F(EvidenceTest, AStateWithoutDigestIsMissedByTheStrict) {
   const ReplayReport report = Strict();
   EXPECT_EQ(report.verdict(), ReplayVerdict::incomplete);
   EXPECT_EQ(report.missing->what, Missing::What::kDigest);
+  EXPECT_EQ(report.missing->operation, operation_);
   EXPECT_EQ(report.missing->sequence, sequence);
   EXPECT_EQ(report.missing->step, 4u);
   // A state over the limit need not have one.

@@ -198,6 +198,25 @@ TEST_F(ReexecutionTest, BeginsAtACheckpoint) {
               StatusIs(Code::kInvalidArgument));
 }
 
+TEST_F(ReexecutionTest, AnAgentThatIsOverEarlyDivergesFromWhatComesNext) {
+  RecordAgent();
+  for (int left_out = 5; left_out <= 8; ++left_out) {
+    Recorder again = Opened(Again());
+    for (int call = 1; call < left_out; ++call) NIMBUS_ASSERT_OK(Make(again, call, {}));
+    EXPECT_THAT(again.EndHere(), StatusIs(Code::kInvalidArgument)) << left_out;
+    ASSERT_TRUE(again.divergence().has_value());
+    EXPECT_EQ(again.divergence()->what, What::kEnd);
+    EXPECT_EQ(again.divergence()->step, std::vector<uint32_t>({2, 3, 4, 4})[left_out - 5]);
+    const std::string expected = again.divergence()->expected.Dump();
+    EXPECT_THAT(expected, HasSubstr(std::vector<std::string>(
+                              {"value", "user_input", "verification", "end"})[left_out - 5]));
+    EXPECT_EQ(again.divergence()->actual.Dump(), "null");
+  }
+  Recorder whole = Opened(Again());
+  NIMBUS_ASSERT_OK(Agent(whole));
+  EXPECT_THAT(whole.EndHere(), IsOk());
+}
+
 TEST_F(ReexecutionTest, ARecordingThatGoesNoFurtherIsNoDivergence) {
   {
     Recorder recorder = Opened();
@@ -205,6 +224,7 @@ TEST_F(ReexecutionTest, ARecordingThatGoesNoFurtherIsNoDivergence) {
   }
   Recorder again = Opened(Again());
   EXPECT_THAT(Agent(again), StatusIs(Code::kOutOfRange, HasSubstr("step 3")));
+  EXPECT_THAT(again.EndHere(), StatusIs(Code::kOutOfRange, HasSubstr("step 3")));
   EXPECT_FALSE(again.report().divergence.has_value());
   EXPECT_THAT(again.report().incomplete, HasSubstr("step 3"));
   EXPECT_FALSE(again.report().holds());
@@ -356,6 +376,26 @@ TEST_F(RecordedForkTest, OfAForkOfAFork) {
   EXPECT_EQ(runs_, 3);
 }
 
+TEST_F(RecordedForkTest, ACheckpointAtTheForkIsNotRecordedWhoeverGoesOn) {
+  RecordAgent();
+  // Before the call of the checkpoint, which the first fork finds to be its beginning.
+  const schema::Uuid first = Fork(operation_, std::nullopt, 2);
+  {
+    NIMBUS_ASSERT_OK_AND_ASSIGN(Recorder recorder, OpenFork(first));
+    NIMBUS_ASSERT_OK(Agent(recorder));
+  }
+  const schema::Uuid second = Fork(first, std::nullopt, 1);
+  for (int run = 0; run < 2; ++run) {
+    NIMBUS_ASSERT_OK_AND_ASSIGN(Recorder recorder, OpenFork(second));
+    NIMBUS_ASSERT_OK(Agent(recorder));
+    EXPECT_EQ(Done(recorder), recorded_);
+  }
+  EXPECT_EQ(OwnSteps(second), 1u);
+  NIMBUS_ASSERT_OK_AND_ASSIGN(Recorder again, OpenFork(second, Again()));
+  NIMBUS_ASSERT_OK(Agent(again));
+  EXPECT_TRUE(again.report().holds());
+}
+
 TEST_F(RecordedForkTest, ADivergenceInItsBeginningIsToldOfTheParent) {
   RecordAgent();
   const schema::Uuid fork = Fork(operation_, std::nullopt, 3);
@@ -366,15 +406,153 @@ TEST_F(RecordedForkTest, ADivergenceInItsBeginningIsToldOfTheParent) {
   EXPECT_EQ(OwnSteps(fork), 0u);
 }
 
-TEST_F(RecordedForkTest, WhereStepsAreOpenNobodyGoesOn) {
+// Forks at a step that ended while others were under way.
+class ForkAmongParallelStepsTest : public RecordedForkTest {
+ protected:
+  // Steps 1 to 4 begin, 2 and then 3 end; later so do the others.
+  void RecordParallel() {
+    Recorder recorder = Opened();
+    for (int number = 1; number <= 4; ++number) NIMBUS_ASSERT_OK(recorder.BeginStep(Call(number)));
+    for (const uint32_t number : {2u, 3u, 1u, 4u}) {
+      NIMBUS_ASSERT_OK(recorder.EndStep(number, Did(fmt::format("parent {}", number))));
+    }
+  }
+
+  // Calls of `recorder` that begin 1 to 4, and which of them it was given to run.
+  static std::vector<uint32_t> BegunToRun(Recorder& recorder, bool idempotent = false) {
+    std::vector<uint32_t> live;
+    for (int number = 1; number <= 4; ++number) {
+      StepCall call = Call(number);
+      call.idempotent = idempotent;
+      const absl::StatusOr<BegunStep> begun = recorder.BeginStep(call);
+      EXPECT_THAT(begun, IsOk());
+      if (!begun.ok()) return live;
+      EXPECT_EQ(begun->number, static_cast<uint32_t>(number)) << "that of its call";
+      if (!begun->recorded.has_value()) live.push_back(begun->number);
+    }
+    return live;
+  }
+};
+
+TEST_F(ForkAmongParallelStepsTest, WhatWasUnderWayIsBegunAnew) {
+  RecordParallel();
+  const schema::Uuid fork = Fork(operation_, std::nullopt, 2);
+  {
+    NIMBUS_ASSERT_OK_AND_ASSIGN(Recorder recorder, OpenFork(fork));
+    EXPECT_TRUE(recorder.in_doubt().empty()) << "they are the parent's";
+    EXPECT_EQ(BegunToRun(recorder), (std::vector<uint32_t>{1, 3, 4}));
+    EXPECT_EQ(OwnSteps(fork), 3u);
+    EXPECT_EQ(Done(recorder), R"(["parent 2"])");
+    NIMBUS_ASSERT_OK(recorder.EndStep(4, Did("fork 4")));
+    NIMBUS_ASSERT_OK(recorder.EndStep(1, Did("fork 1")));
+  }
+  {  // It died while it ran step 3, which is in doubt.
+    NIMBUS_ASSERT_OK_AND_ASSIGN(Recorder recorder, OpenFork(fork));
+    ASSERT_EQ(recorder.in_doubt().size(), 1u);
+    EXPECT_EQ(recorder.in_doubt()[0].number, 3u);
+    NIMBUS_ASSERT_OK(recorder.BeginStep(Call(1)));
+    NIMBUS_ASSERT_OK(recorder.BeginStep(Call(2)));
+    EXPECT_THAT(recorder.BeginStep(Call(3)).status(), StatusIs(Code::kFailedPrecondition));
+    NIMBUS_ASSERT_OK(recorder.RunAgain(3));
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const BegunStep again, recorder.BeginStep(Call(3)));
+    EXPECT_FALSE(again.recorded.has_value());
+    NIMBUS_ASSERT_OK(recorder.EndStep(3, Did("fork 3")));
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const BegunStep last, recorder.BeginStep(Call(4)));
+    EXPECT_EQ(last.recorded->output, R"("fork 4")");
+    Patch(recorder, 5, 5);
+    EXPECT_EQ(recorder.steps(), 5u);
+    NIMBUS_ASSERT_OK(recorder.Checkpoint("after five"));
+    NIMBUS_ASSERT_OK(recorder.Complete());
+  }
+  EXPECT_EQ(OwnSteps(fork), 4u);
+  NIMBUS_ASSERT_OK_AND_ASSIGN(Recorder again, OpenFork(fork, Again()));
+  EXPECT_TRUE(BegunToRun(again).empty());
+  Patch(again, 5, 5);
+  NIMBUS_ASSERT_OK(again.Checkpoint("after five"));
+  NIMBUS_ASSERT_OK(again.Complete());
+  EXPECT_EQ(Done(again), R"(["parent 2","fork 4","fork 1","fork 3","step 5"])");
+  EXPECT_TRUE(again.report().holds());
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const ReplayReport report,
+                              ReplayOperation(*journal_, fork, {}, {.strict = true}));
+  EXPECT_TRUE(report.holds()) << report.ToJson().Dump();
+}
+
+TEST_F(ForkAmongParallelStepsTest, ACheckpointBeforeAnyOfThemIsDoneIsNotRecorded) {
+  RecordParallel();
+  const schema::Uuid fork = Fork(operation_, std::nullopt, 2);
+  for (int run = 0; run < 2; ++run) {
+    NIMBUS_ASSERT_OK_AND_ASSIGN(Recorder recorder, OpenFork(fork));
+    BegunToRun(recorder, /*idempotent=*/true);
+    NIMBUS_ASSERT_OK(recorder.Checkpoint("all begun"));
+    const std::vector<uint32_t> ends =
+        run == 0 ? std::vector<uint32_t>{4, 3, 1} : std::vector<uint32_t>();
+    for (const uint32_t number : ends) NIMBUS_ASSERT_OK(recorder.EndStep(number, Did("fork")));
+    NIMBUS_ASSERT_OK(recorder.Checkpoint("all ended"));
+    Patch(recorder, 5, 5);
+  }
+  EXPECT_EQ((*journal_->FindEntity(schema::fb::EntityKind::operation, fork))->steps, 4u);
+}
+
+TEST_F(ForkAmongParallelStepsTest, OfAForkOfAFork) {
+  RecordParallel();
+  const schema::Uuid first = Fork(operation_, std::nullopt, 2);
+  {
+    NIMBUS_ASSERT_OK_AND_ASSIGN(Recorder recorder, OpenFork(first));
+    EXPECT_EQ(BegunToRun(recorder), (std::vector<uint32_t>{1, 3, 4}));
+    NIMBUS_ASSERT_OK(recorder.EndStep(3, Did("first 3")));
+    NIMBUS_ASSERT_OK(recorder.EndStep(1, Did("first 1")));
+  }
+  // The second step that the first fork has added is step 3. At its start none has been.
+  for (const auto& [own_step, anew] : std::vector<std::pair<uint32_t, std::vector<uint32_t>>>{
+           {2, {1, 4}}, {1, {4}}, {0, {1, 3, 4}}}) {
+    const schema::Uuid second = Fork(first, std::nullopt, own_step);
+    {
+      NIMBUS_ASSERT_OK_AND_ASSIGN(Recorder recorder, OpenFork(second));
+      EXPECT_EQ(BegunToRun(recorder), anew);
+      for (const uint32_t number : anew) NIMBUS_ASSERT_OK(recorder.EndStep(number, Did("second")));
+      Patch(recorder, 5, 6);
+    }
+    EXPECT_EQ(OwnSteps(second), anew.size() + 2);
+    // Its own last step is the sixth.
+    NIMBUS_ASSERT_OK_AND_ASSIGN(
+        Recorder third,
+        OpenFork(Fork(second, std::nullopt, static_cast<uint32_t>(anew.size()) + 2)));
+    EXPECT_TRUE(BegunToRun(third).empty());
+    runs_ = 0;
+    Patch(third, 5, 7);
+    EXPECT_EQ(runs_, 1);
+    EXPECT_EQ(third.steps(), 7u);
+  }
+}
+
+TEST_F(ForkAmongParallelStepsTest, ACheckpointWhereNotAllAreDoneIsNoBeginning) {
+  RecordParallel();
+  const schema::Uuid fork = Fork(operation_, std::nullopt, 2);
+  {
+    NIMBUS_ASSERT_OK_AND_ASSIGN(Recorder recorder, OpenFork(fork));
+    EXPECT_EQ(BegunToRun(recorder), (std::vector<uint32_t>{1, 3, 4}));
+    NIMBUS_ASSERT_OK(recorder.EndStep(3, Did("fork 3")));
+    NIMBUS_ASSERT_OK(recorder.Checkpoint("among them"));
+    NIMBUS_ASSERT_OK(recorder.EndStep(1, Did("fork 1")));
+  }
+  schema::Uuid checkpoint;
+  journal::Reader reader(*journal_);
+  for (uint64_t sequence = 0; sequence < Size(); ++sequence) {
+    NIMBUS_ASSERT_OK_AND_ASSIGN(const journal::RecordView* view, reader.Read(sequence));
+    const auto* created = view->record->event_as_CheckpointCreated();
+    if (created != nullptr) checkpoint = schema::Uuid::FromFb(*created->checkpoint());
+  }
+  RecorderOptions options = Again();
+  options.from_checkpoint = checkpoint;
+  EXPECT_THAT(OpenFork(fork, options).status(),
+              StatusIs(Code::kFailedPrecondition, HasSubstr("step 1 has not ended at checkpoint")));
+}
+
+TEST_F(RecordedForkTest, AfterAStepThatHasNotEndedThereIsNone) {
   {
     Recorder recorder = Opened();
     NIMBUS_ASSERT_OK(recorder.BeginStep(Call(1)));
-    NIMBUS_ASSERT_OK(recorder.BeginStep(Call(2)));
-    NIMBUS_ASSERT_OK(recorder.EndStep(2, Did("two")));
   }
-  EXPECT_THAT(OpenFork(Fork(operation_, std::nullopt, 2)).status(),
-              StatusIs(Code::kFailedPrecondition, HasSubstr("step 1")));
   EXPECT_THAT(OpenFork(Fork(operation_, std::nullopt, 1)).status(),
               StatusIs(Code::kFailedPrecondition, HasSubstr("step 1")));
 }

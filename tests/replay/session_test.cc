@@ -363,6 +363,9 @@ TEST_F(ForkTest, OfAForkOfAFork) {
   schema::Uuid fork = Fork(operation_, 7);
   for (int i = 0; i < 100; ++i) fork = Fork(fork, 0);
   EXPECT_EQ(StartOf(fork), states_[6].Dump());
+  NIMBUS_ASSERT_OK_AND_ASSIGN(const ReplayReport start, ReplayOperation(*journal_, fork, {}));
+  EXPECT_TRUE(start.holds());
+  EXPECT_EQ(start.digests_compared, 2u);  // both starts have that of the step far above
   NIMBUS_ASSERT_OK_AND_ASSIGN(State state, State::Make(states_[6]));
   StepOf(fork, &state, 50);
   const schema::Uuid last = Fork(fork, 1);

@@ -83,6 +83,10 @@ TEST_F(StepperTest, FindsTextInStepsAroundTheEnd) {
   EXPECT_THAT(stepper.Search("message 3 "), IsOkAndHolds(std::optional<std::string>("patch")));
   EXPECT_EQ(stepper.step(), 3u) << "the only one";
   EXPECT_THAT(stepper.Search("nowhere"), IsOkAndHolds(std::optional<std::string>()));
+  const uint32_t before = stepper.step();
+  const std::atomic<bool> stop = true;
+  EXPECT_THAT(stepper.Search("message 7 ", &stop).status(), StatusIs(absl::StatusCode::kCancelled));
+  EXPECT_EQ(stepper.step(), before);
   EXPECT_EQ(stepper.step(), 3u);
   EXPECT_THAT(stepper.Search("bash"), IsOkAndHolds(std::optional<std::string>("tool")));
   EXPECT_EQ(stepper.step(), 4u);

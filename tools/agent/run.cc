@@ -64,6 +64,8 @@ class Conversation {
   // signal (to `signals`).
   absl::Status Wait(int signals, bool* signalled) {
     const bool reads_on = AnswerLines();
+    // Who closed that end and has read all replies waits for one that can't come.
+    if (reads_on && !calls_.open() && unsent_.empty()) replies_.Close();
     std::array<pollfd, 3> events = {pollfd{signals, POLLIN, 0}, pollfd{-1, POLLIN, 0},
                                     pollfd{-1, POLLOUT, 0}};
     if (calls_.open() && reads_on) events[1].fd = calls_.number();

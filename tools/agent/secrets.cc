@@ -3,11 +3,14 @@
 #include <sodium.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <string_view>
 #include <utility>
 
+#include "nimbus/schema/check.h"
 #include "nimbus/schema/json.h"
 #include "nimbus/schema/status.h"
 #include "tools/cli/input.h"
@@ -57,30 +60,76 @@ std::vector<std::string> FormsOf(const std::string& secret) {
   return forms;
 }
 
-std::vector<Range> FindForms(const std::vector<std::string>& forms, std::string_view text) {
-  std::vector<Range> found;
-  for (const std::string& form : forms) {
-    for (size_t at = text.find(form); at != std::string::npos; at = text.find(form, at + 1)) {
-      found.push_back({at, at + form.size()});
+// Where forms begin in a text, in one pass over it however many there are: by their first
+// bytes, of which a filter knows that most places have others.
+class Forms {
+ public:
+  explicit Forms(const std::vector<std::string>& forms) : filter_(kFilterSize) {
+    for (const std::string& form : forms) {
+      NIMBUS_CHECK(form.size() >= kSecretBytesMin);
+      forms_.push_back({PrefixAt(form, 0), form});
+      filter_[SlotOf(forms_.back().prefix)] = true;
     }
+    // Of those that begin alike the longest first.
+    std::sort(forms_.begin(), forms_.end(), [](const Form& a, const Form& b) {
+      return a.prefix != b.prefix ? a.prefix < b.prefix : a.text.size() > b.text.size();
+    });
   }
-  std::sort(found.begin(), found.end(),
-            [](const Range& a, const Range& b) { return a.begin < b.begin; });
-  return found;
-}
+
+  // The next place where one begins, with the end of the longest; none from there on: the
+  // end of the text.
+  Range Find(std::string_view text, size_t from) const {
+    for (; from + sizeof(Prefix) <= text.size(); ++from) {
+      const Prefix prefix = PrefixAt(text, from);
+      if (!filter_[SlotOf(prefix)]) continue;
+      const auto first = std::lower_bound(forms_.begin(), forms_.end(), prefix,
+                                          [](const Form& a, Prefix b) { return a.prefix < b; });
+      for (auto form = first; form != forms_.end() && form->prefix == prefix; ++form) {
+        if (text.substr(from).starts_with(form->text)) return {from, from + form->text.size()};
+      }
+    }
+    return {text.size(), text.size()};
+  }
+
+ private:
+  using Prefix = uint64_t;
+  static_assert(sizeof(Prefix) <= kSecretBytesMin);
+  static constexpr int kFilterBits = 16;
+  static constexpr size_t kFilterSize = size_t{1} << kFilterBits;
+
+  struct Form {
+    Prefix prefix = 0;
+    std::string text;
+  };
+
+  static Prefix PrefixAt(std::string_view text, size_t at) {
+    Prefix prefix;
+    std::memcpy(&prefix, text.data() + at, sizeof(prefix));
+    return prefix;
+  }
+
+  static size_t SlotOf(Prefix prefix) {
+    constexpr Prefix kOdd = 0x9e3779b97f4a7c15;  // spreads every byte over the upper bits
+    return (prefix * kOdd) >> (8 * sizeof(Prefix) - kFilterBits);
+  }
+
+  std::vector<Form> forms_;
+  std::vector<bool> filter_;  // whether a form may have a prefix of this slot
+};
 
 // What overlaps is one: nothing that belongs to a secret stays, though another one begins
 // in it.
-void Redact(const std::vector<std::string>& forms, std::string* text) {
-  if (text->size() < kSecretBytesMin) return;  // as most texts of a document
-  const std::vector<Range> found = FindForms(forms, *text);
-  if (found.empty()) return;
+void Redact(const Forms& forms, std::string* text) {
+  Range found = forms.Find(*text, 0);
+  if (found.begin == text->size()) return;
   std::string redacted;
   size_t done = 0;
-  for (size_t i = 0; i < found.size();) {
-    Range range = found[i];
-    while (++i < found.size() && found[i].begin <= range.end) {
-      range.end = std::max(range.end, found[i].end);
+  while (found.begin < text->size()) {
+    Range range = found;
+    for (found = forms.Find(*text, range.begin + 1);
+         found.begin < text->size() && found.begin <= range.end;
+         found = forms.Find(*text, found.begin + 1)) {
+      range.end = std::max(range.end, found.end);
     }
     redacted += std::string_view(*text).substr(done, range.begin - done);
     redacted += kRedacted;
@@ -132,7 +181,7 @@ absl::Status Secrets::Add(const std::string& secret, const std::string& name) {
 
 std::function<void(std::string*)> Secrets::Redaction() const {
   if (forms_.empty()) return nullptr;
-  return [forms = forms_](std::string* text) { Redact(forms, text); };
+  return [forms = Forms(forms_)](std::string* text) { Redact(forms, text); };
 }
 
 absl::StatusOr<Secrets> ReadSecrets(const SecretSources& sources) {

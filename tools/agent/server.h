@@ -52,6 +52,7 @@ class Server {
 
   // Null before the program has called `open`.
   const replay::Recorder* recorder() const { return recorder_ ? &*recorder_ : nullptr; }
+  replay::Recorder* recorder() { return recorder_ ? &*recorder_ : nullptr; }
   // Also where `open` itself diverged.
   std::optional<replay::StepDivergence> divergence() const;
   // Why the recording did not suffice, and at which step, the first time that it did not.

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "nimbus/journal/lifecycle.h"
 #include "nimbus/schema/status.h"
 #include "tools/import/atif.h"
 
@@ -11,12 +12,6 @@ using journal::Lifecycle;
 using schema::Error;
 using schema::Json;
 using schema::fb::StepType;
-
-constexpr std::pair<std::string_view, Lifecycle> kStatuses[] = {
-    {"running", Lifecycle::kRunning},
-    {"completed", Lifecycle::kCompleted},
-    {"failed", Lifecycle::kFailed},
-    {"cancelled", Lifecycle::kCancelled}};
 
 constexpr std::pair<std::string_view, std::optional<uint64_t> Usage::*> kCounts[] = {
     {"tokens_used", &Usage::total},
@@ -34,11 +29,10 @@ constexpr std::pair<std::string_view, std::optional<int64_t> Operation::*> kOper
 constexpr std::pair<std::string_view, std::string Operation::*> kOperationTexts[] = {
     {"input", &Operation::input}, {"output", &Operation::output}, {"plan", &Operation::plan}};
 
-std::string_view NameOf(Lifecycle status) {
-  for (const auto& [name, value] : kStatuses) {
-    if (value == status) return name;
-  }
-  return "running";
+// Nothing that is imported is pending: what is, is told as running.
+Json StatusJson(Lifecycle status) {
+  if (status == Lifecycle::kPending) status = Lifecycle::kRunning;
+  return Json::String(std::string(journal::StatusText(status)));
 }
 
 // Whether two texts are the same JSON; none is the same only as none.
@@ -72,8 +66,7 @@ Json DifferenceOf(const Step& plain, const Step& recorded) {
     if (!same) difference.Set(key, std::move(value));
   };
   set("tool_name", plain.tool_name == recorded.tool_name, Json::String(recorded.tool_name));
-  set("status", plain.status == recorded.status,
-      Json::String(std::string(NameOf(recorded.status))));
+  set("status", plain.status == recorded.status, StatusJson(recorded.status));
   set("input", SameJson(plain.input, recorded.input), ValueOrNull(recorded.input));
   set("output", SameJson(plain.output, recorded.output), ValueOrNull(recorded.output));
   set("error", plain.error == recorded.error, Json::String(recorded.error));
@@ -114,9 +107,9 @@ absl::StatusOr<StepType> TypeOf(const Fields& difference) {
 absl::Status ApplyStatus(const Fields& fields, Lifecycle* status) {
   NIMBUS_ASSIGN_OR_RETURN(const std::string_view name, fields.Text("status"));
   if (name.empty()) return absl::OkStatus();
-  for (const auto& [known, value] : kStatuses) {
-    if (known != name) continue;
-    *status = value;
+  const absl::StatusOr<Lifecycle> known = journal::ParseStatus(name);
+  if (known.ok() && *known != Lifecycle::kPending) {
+    *status = *known;
     return absl::OkStatus();
   }
   return Error(absl::StatusCode::kInvalidArgument, "{}: '{}' is no status", fields.PathOf("status"),
@@ -212,10 +205,9 @@ absl::StatusOr<std::vector<Step>> ApplyDifferences(const Fields& nimbus, std::ve
 }
 
 Json OperationMembers(const Operation& operation) {
-  Json members =
-      Json::MakeObject({{"type", Json::String(operation.type)},
-                        {"name", Json::String(operation.name)},
-                        {"status", Json::String(std::string(NameOf(operation.status)))}});
+  Json members = Json::MakeObject({{"type", Json::String(operation.type)},
+                                   {"name", Json::String(operation.name)},
+                                   {"status", StatusJson(operation.status)}});
   const auto set = [&](std::string_view key, Json value) {
     if (!value.IsNull()) members.Set(key, std::move(value));
   };

@@ -67,6 +67,11 @@ absl::StatusOr<Judgement> RunJudge(const std::vector<std::string>& argv,
   return end.exit_code == 0 ? Judgement::kGood : Judgement::kBad;
 }
 
+void PrintNothingToSearch(const BisectReport::Tried& end, std::string_view wanted) {
+  cli::Print("nothing to search: {} should be {}, and {}\n", PlaceText(end.step), wanted,
+             end.judgement == Judgement::kSkip ? "could not be judged" : "is not");
+}
+
 void PrintOutcome(const BisectReport& report) {
   switch (report.outcome) {
     case BisectReport::Outcome::kFound:
@@ -78,12 +83,10 @@ void PrintOutcome(const BisectReport& report) {
                  fmt::join(report.candidates, ", "));
       return;
     case BisectReport::Outcome::kGoodIsBad:
-      cli::Print("nothing to search: {} should be good, and is not\n",
-                 PlaceText(report.tried.back().step));
+      PrintNothingToSearch(report.tried.back(), "good");
       return;
     case BisectReport::Outcome::kBadIsGood:
-      cli::Print("nothing to search: {} should be bad, and is not\n",
-                 PlaceText(report.tried.back().step));
+      PrintNothingToSearch(report.tried.back(), "bad");
       return;
   }
 }

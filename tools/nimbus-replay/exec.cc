@@ -4,7 +4,6 @@
 #include <iostream>
 #include <memory>
 
-#include "nimbus/projections/history.h"
 #include "nimbus/schema/status.h"
 #include "tools/agent/command.h"
 #include "tools/agent/end.h"
@@ -37,45 +36,50 @@ struct Verdict {
   }
 };
 
-// A program that ended well and before its recording did is another program; one that
-// failed proves nothing.
-void JudgeEnd(const journal::EntityState& operation, Verdict* verdict) {
-  replay::ReexecutionReport& report = verdict->report;
-  if (report.holds() || report.divergence.has_value() || !report.incomplete.empty()) return;
-  const auto status = static_cast<journal::Lifecycle>(operation.state);
-  if (!verdict->end.succeeded()) {
-    report.incomplete =
-        fmt::format("the program {} after step {}", agent::Describe(verdict->end), report.steps);
-  } else if (!journal::IsFinal(status)) {
-    report.incomplete = fmt::format("the recording goes no further than step {}", operation.steps);
-  } else {
-    const std::string end(projections::StatusText(status));
-    report.divergence = StepDivergence{
-        .what = StepDivergence::What::kEnd,
-        .operation = operation.id,
-        .step = report.from_step + report.steps,
-        .sequence = operation.head_sequence,
-        .expected = Json::MakeObject({{"end", Json::String(end)}}),
-    };
-  }
+bool IsOpen(const replay::ReexecutionReport& report) {
+  return !report.holds() && !report.divergence.has_value() && report.incomplete.empty();
 }
 
-absl::StatusOr<Verdict> MakeVerdict(const journal::Journal& journal, const schema::Uuid& operation,
-                                    const agent::Server& server, const agent::AgentEnd& end) {
-  Verdict verdict{.end = end};
-  verdict.report.operation = operation;
-  if (server.recorder() != nullptr) {
-    verdict.report = server.recorder()->report();
-  } else {
-    verdict.report.divergence = server.divergence();
-  }
+// A program that made no calls at all is another one than the recorded.
+absl::StatusOr<StepDivergence> NeverOpened(const journal::Journal& journal,
+                                           const schema::Uuid& operation) {
   NIMBUS_ASSIGN_OR_RETURN(const auto entity, journal.FindEntity(EntityKind::operation, operation));
   if (!entity.has_value()) {
     return schema::Error(absl::StatusCode::kDataLoss, "operation {} is not in the journal",
                          operation.ToString());
   }
-  if (verdict.report.incomplete.empty()) verdict.report.incomplete = server.incomplete();
-  JudgeEnd(*entity, &verdict);
+  return StepDivergence{
+      .what = StepDivergence::What::kEnd,
+      .operation = operation,
+      .sequence = entity->first_sequence,
+      .expected = Json::MakeObject({{"open", Json::String(operation.ToString())}})};
+}
+
+// One that ended well and before its recording did is another program, too; one that
+// failed proves nothing.
+absl::StatusOr<Verdict> MakeVerdict(const journal::Journal& journal, const schema::Uuid& operation,
+                                    const agent::AgentEnd& end, agent::Server* server) {
+  Verdict verdict{.end = end};
+  replay::ReexecutionReport& report = verdict.report;
+  replay::Recorder* recorder = server->recorder();
+  if (recorder != nullptr) {
+    report = recorder->report();
+  } else {
+    report.operation = operation;
+    report.divergence = server->divergence();
+  }
+  if (report.incomplete.empty()) report.incomplete = server->incomplete();
+  if (!IsOpen(report)) return verdict;
+  if (!end.succeeded()) {
+    report.incomplete = fmt::format("the program {} after step {}", agent::Describe(end),
+                                    report.from_step + report.steps);
+  } else if (recorder == nullptr) {
+    NIMBUS_ASSIGN_OR_RETURN(report.divergence, NeverOpened(journal, operation));
+  } else {
+    const absl::Status judged = recorder->EndHere();
+    report = recorder->report();
+    if (!judged.ok() && IsOpen(report)) return judged;
+  }
   return verdict;
 }
 
@@ -110,7 +114,9 @@ void PrintVerdict(const Verdict& verdict) {
              report.values);
   if (report.divergence.has_value()) PrintDivergence(*report.divergence, report.operation);
   if (!report.incomplete.empty()) cli::Print("  {}\n", report.incomplete);
-  if (!verdict.end.succeeded()) cli::Print("  the program {}\n", agent::Describe(verdict.end));
+  const std::string end = agent::Describe(verdict.end);
+  const bool told = report.incomplete.find(end) != std::string::npos;
+  if (!verdict.end.succeeded() && !told) cli::Print("  the program {}\n", end);
 }
 
 absl::StatusOr<int> Execute(const cli::CommandLine& line, const ExecOptions& options) {
@@ -131,7 +137,7 @@ absl::StatusOr<int> Execute(const cli::CommandLine& line, const ExecOptions& opt
   agent::Server server(journal.get(), std::move(server_options));
   NIMBUS_ASSIGN_OR_RETURN(const agent::AgentEnd end,
                           agent::RunAgent(options.argv, signals, &server));
-  NIMBUS_ASSIGN_OR_RETURN(const Verdict verdict, MakeVerdict(*journal, operation, server, end));
+  NIMBUS_ASSIGN_OR_RETURN(const Verdict verdict, MakeVerdict(*journal, operation, end, &server));
   agent::WarnOfRefusals(server.refusals());
   if (line.json) {
     Json report = verdict.report.ToJson();

@@ -43,7 +43,7 @@ void PrintPlan(const replay::ForkPlan& plan) {
   if (totals.unended > 0) {
     cli::Print("  {}\n", cli::Paint(cli::Style::kWarn,
                                     fmt::format("{} steps had begun and not ended by then: "
-                                                "they are not reused",
+                                                "they are live, too",
                                                 totals.unended),
                                     std::cout));
   }

@@ -182,7 +182,8 @@ class Stepping {
   }
 
   absl::Status Search(const std::string& text) {
-    NIMBUS_ASSIGN_OR_RETURN(const std::optional<std::string> found, stepper_.Search(text));
+    NIMBUS_ASSIGN_OR_RETURN(const std::optional<std::string> found,
+                            stepper_.Search(text, &cli::InterruptFlag()));
     if (!found.has_value())
       return Error(Code::kNotFound, "no step holds '{}'", cli::OneLine(text, kSummaryWidth));
     if (!line_.json) cli::Print("in its {}\n", *found);
@@ -231,7 +232,7 @@ absl::StatusOr<int> Converse(cli::Prompt* prompt, Stepping* stepping) {
     if (!prompt->interactive()) {
       return schema::Annotate(go_on.status(), fmt::format("line {}", number));
     }
-    cli::PrintError(go_on.status());
+    if (!absl::IsCancelled(go_on.status())) cli::PrintError(go_on.status());
   }
   return cli::kHolds;
 }
@@ -262,7 +263,7 @@ void AddStepCommand(CLI::App* app, cli::CommandLine* line) {
       "Reads commands, one a line, from standard input: next, prev, goto POINT, state [POINTER], "
       "diff, search TEXT, where, help, quit. Lines that begin with # are comments. From a script "
       "it ends at the first line that goes wrong, with the exit status of that. On a terminal it "
-      "prompts; control-C gives up a line or what is being printed, control-D ends.");
+      "prompts; control-C gives up a line, a search or what is being printed, control-D ends.");
 }
 
 }  // namespace nimbus::tools

@@ -12,6 +12,24 @@
 
 namespace nimbus::tools {
 
+// A client for programs in Python that send what the real one would not: `send` a request,
+// take an `answer`, or `call`, which does both, prints an error, and returns the result.
+inline constexpr char kPythonCalls[] = R"py(
+import json, os
+requests = os.fdopen(int(os.environ["NIMBUS_RPC_WRITE"]), "wb")
+replies = os.fdopen(int(os.environ["NIMBUS_RPC_READ"]), "rb")
+def send(method, **params):
+    message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    requests.write(json.dumps(message).encode() + b"\n"); requests.flush()
+def answer():
+    return json.loads(replies.readline())
+def call(method, **params):
+    send(method, **params)
+    reply = answer()
+    if "error" in reply: print(method, reply["error"]["message"])
+    return reply.get("result")
+)py";
+
 class AgentTest : public CommandLineTest {
  protected:
   void SetUp() override { ASSERT_EQ(Nimbus({"init"}).exit_code, 0); }

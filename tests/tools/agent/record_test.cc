@@ -37,7 +37,7 @@ class RecordTest : public AgentTest {
   }
 
   static std::vector<std::string> Python(const std::string& script) {
-    return {"--", "python3", "-c", script};
+    return {"--", "python3", "-c", kPythonCalls + script};
   }
 
   static std::string OperationOf(const Finished& run) {
@@ -205,19 +205,8 @@ TEST_F(RecordTest, HandlesWhatTheProgramSentBeforeItWasKilled) {
   EXPECT_EQ(Report(run).Find("signal")->Dump(), "9");
 }
 
-constexpr char kPythonLines[] = R"py(
-import json, os
-requests = os.fdopen(int(os.environ["NIMBUS_RPC_WRITE"]), "wb")
-replies = os.fdopen(int(os.environ["NIMBUS_RPC_READ"]), "rb")
-def send(method, **params):
-    message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-    requests.write(json.dumps(message).encode() + b"\n"); requests.flush()
-def answer():
-    return json.loads(replies.readline())
-)py";
-
 TEST_F(RecordTest, RefusesALineThatIsTooLongAndReadsTheNext) {
-  const Finished run = Record(Python(std::string(kPythonLines) + R"py(
+  const Finished run = Record(Python(R"py(
 for _ in range(80): requests.write(b"x" * (1 << 20))
 requests.write(b"\n"); requests.flush()
 print(answer()["error"]["message"])
@@ -230,7 +219,7 @@ send("complete"); answer()
 
 TEST_F(RecordTest, KeepsRepliesThatWaitWithinTheLimit) {
   // 120 MB of replies to calls that all fit into the pipe.
-  const Finished run = Record(Python(std::string(kPythonLines) + R"py(
+  const Finished run = Record(Python(R"py(
 send("open", protocol=1, type="chat", state="x" * 400_000); answer()
 for _ in range(300): send("state")
 sizes = {len(answer()["result"]["state"]) for _ in range(300)}
@@ -242,13 +231,23 @@ print(sizes)
 }
 
 TEST_F(RecordTest, OutlivesAProgramThatReadsNoReplies) {
-  const Finished run = Record(Joined({"--json"}, Python(std::string(kPythonLines) + R"py(
+  const Finished run = Record(Joined({"--json"}, Python(R"py(
 replies.close()
 send("open", protocol=1, type="chat"); send("step.begin", type="tool_call")
 requests.close()
 )py")));
   EXPECT_EQ(run.exit_code, 2) << run.err;
   EXPECT_EQ(Report(run).Find("steps")->Dump(), "1");
+}
+
+TEST_F(RecordTest, HasNoMoreRepliesForAProgramThatSendsNoMore) {
+  const Finished run = Record(Python(R"py(
+send("open", protocol=1, type="chat"); send("complete")
+requests.close()
+print(len(replies.readlines()))
+)py"));
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_EQ(run.out, "2\n");
 }
 
 TEST_F(RecordTest, ResumesAndMakesOperationsByWholeId) {
@@ -348,6 +347,12 @@ TEST_F(RecordTest, ExecutesAgainAndJudges) {
   EXPECT_EQ(run.exit_code, 1);
   EXPECT_EQ(Report(run).FindPath({"divergence", "what"})->string(), "end");
   EXPECT_EQ(Report(run).FindPath({"divergence", "expected"})->Dump(), R"({"end":"completed"})");
+  run = execute(R"(call open "$open")");
+  EXPECT_EQ(run.exit_code, 1);
+  EXPECT_EQ(Report(run).FindPath({"divergence", "step"})->Dump(), "1");
+  EXPECT_EQ(Report(run).FindPath({"divergence", "expected"})->Dump(),
+            R"({"step":{"type":"tool_call","tool":"bash"}})")
+      << "the first that was left out";
   // Failed: proves nothing.
   run = execute(steps + "exit 4");
   EXPECT_EQ(run.exit_code, 2);
@@ -369,8 +374,9 @@ TEST_F(RecordTest, ExecutesAgainAsFarAsTheRecordingGoes) {
   const std::string id = OperationOf(Record(Joined({"--json"}, Bash(steps))));
   Finished run = Execute(Joined({"--json", id}, Bash(steps)));
   EXPECT_EQ(run.exit_code, 2);
-  EXPECT_THAT(Report(run).StringOr("incomplete"),
-              HasSubstr("the recording goes no further than step 1"));
+  // Less than was recorded is another program, though the recorded one did not end, either.
+  EXPECT_EQ(Execute(Joined({id}, Bash(R"(call open "$open")"))).exit_code, 1);
+  EXPECT_THAT(Report(run).StringOr("incomplete"), HasSubstr("goes no further than step 1 and"));
   run = Execute(Joined({id}, Bash(steps + R"(call step.begin "$step")")));
   EXPECT_EQ(run.exit_code, 2);
   EXPECT_THAT(run.out, AllOf(HasSubstr("-32009"), HasSubstr("incomplete operation " + id)));
@@ -386,8 +392,8 @@ TEST_F(RecordTest, SaysWhenWhatWasRecordedIsNotThere) {
   const Finished run = Execute(Joined({"--json", id}, script));
   EXPECT_EQ(run.exit_code, 2);
   EXPECT_THAT(run.out, HasSubstr("-32009"));
-  EXPECT_THAT(Report(run).StringOr("incomplete"),
-              AllOf(StartsWith("after step 0: "), HasSubstr("was moved to the archive")));
+  EXPECT_THAT(Report(run).StringOr("incomplete"), AllOf(StartsWith("after step 0: the body of"),
+                                                        HasSubstr("was moved to the archive")));
 }
 
 TEST_F(RecordTest, ExecutesAgainFromACheckpoint) {

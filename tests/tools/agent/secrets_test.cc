@@ -3,7 +3,10 @@
 
 #include <sodium.h>
 
+#include <algorithm>
+
 #include "nimbus/journal/reader.h"
+#include "testing/random.h"
 #include "tools/agent/fixture.h"
 
 namespace nimbus::tools {
@@ -74,6 +77,36 @@ TEST(SecretsTest, AreFoundInBase64WhateverIsAroundThem) {
   }
 }
 
+// As many as there may be, that begin and overlap alike, against looking for one after the
+// other.
+TEST(SecretsTest, AreFoundAsIfEachWereLookedForByItself) {
+  test::SeededRandom random;
+  const auto text_of = [&](size_t size) {
+    std::string text;
+    while (text.size() < size) text += "ab"[random.Below(2)];
+    return text;
+  };
+  for (int round = 0; round < 50; ++round) {
+    std::vector<std::string> secrets;
+    for (size_t i = random.Below(20); i < 20; ++i) {
+      secrets.push_back(text_of(kSecretBytesMin + random.Below(6)));
+    }
+    const std::string text = text_of(random.Below(400));
+    std::vector<bool> hidden(text.size());
+    for (const std::string& secret : secrets) {
+      for (size_t at = text.find(secret); at != std::string::npos; at = text.find(secret, at + 1)) {
+        std::fill_n(hidden.begin() + static_cast<std::ptrdiff_t>(at), secret.size(), true);
+      }
+    }
+    std::string expected;
+    for (size_t at = 0; at < text.size(); ++at) {
+      if (!hidden[at]) expected += text[at];
+      if (hidden[at] && (at == 0 || !hidden[at - 1])) expected += kRedacted;
+    }
+    EXPECT_EQ(Redacted(secrets, text), expected) << "seed " << random.seed();
+  }
+}
+
 TEST(SecretsTest, AreLeftAloneOnceRedacted) {
   const std::string once = Redacted({"12345678", "redaction"}, "12345678 and 12345678redaction");
   EXPECT_EQ(once, "[redacted] and [redacted]");
@@ -107,18 +140,14 @@ TEST(SecretsTest, HaveLimits) {
 constexpr char kSecret[] = "s3cr3t/~\"tok€n\"";
 constexpr char kNumber[] = "4911223344556677";
 
-// Calls everything with the secrets in everything. It gets them from its environment.
-constexpr char kLeak[] = R"py(
-import base64, json, os
-requests = os.fdopen(int(os.environ["NIMBUS_RPC_WRITE"]), "wb")
-replies = os.fdopen(int(os.environ["NIMBUS_RPC_READ"]), "rb")
-def call(method, **params):
-    message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-    requests.write(json.dumps(message).encode() + b"\n"); requests.flush()
-    reply = json.loads(replies.readline())
-    if "error" in reply: print(method, reply["error"]["message"])
-    return reply.get("result")
+// Has the secrets from its environment.
+const std::string kKnowing = std::string(kPythonCalls) + R"py(
+import base64
 s, n = os.environ["TOKEN"], int(os.environ["NUMBER"])
+)py";
+
+// Calls everything with the secrets in everything.
+const std::string kLeak = kKnowing + R"py(
 p = s.replace("~", "~0").replace("/", "~1")
 text = "Bearer " + s + " " + str(n)
 call("open", protocol=1, type="type " + s, name="called " + s, input={s: [text, n, {s: s}]},
@@ -215,8 +244,7 @@ TEST_F(RedactionTest, AnOperationIsGoneOnWithLikewise) {
 call("open", protocol=1, type="t", input={"key": s})
 print(json.dumps(call("step.begin", type="tool_call", input={"key": s})))
 )py";
-  const std::string head = std::string(kLeak).substr(0, std::string(kLeak).find("call(\"open\""));
-  const Finished left = Record(Joined(Redacting(), Leak(head + first)));
+  const Finished left = Record(Joined(Redacting(), Leak(kKnowing + first)));
   EXPECT_EQ(left.exit_code, 2);
   ExpectNoSecret(left.err);
   EXPECT_THAT(left.err, HasSubstr(" --redact-from ")) << "so that it is gone on with like this";
@@ -227,7 +255,7 @@ call("step.end", number=1, output=s)
 call("complete")
 )py";
   const Finished done =
-      Record(Joined(Joined({"--operation", "@"}, Redacting()), Leak(head + first + rest)));
+      Record(Joined(Joined({"--operation", "@"}, Redacting()), Leak(kKnowing + first + rest)));
   EXPECT_EQ(done.exit_code, 0) << done.out << done.err;
   ExpectNoSecret(JournalBytes());
 }

@@ -469,6 +469,8 @@ TEST_F(ReplayProgramTest, BisectSaysWhyItEnds) {
   EXPECT_EQ(Replay({"bisect", id, "--", "true"}).exit_code, 2);
   EXPECT_THAT(Replay({"bisect", id, "--", "true"}).out, HasSubstr("step 4 should be bad"));
   EXPECT_EQ(Replay({"bisect", id, "--", "false"}).exit_code, 2);
+  EXPECT_THAT(Replay({"bisect", id, "--", "sh", "-c", "exit 125"}).out,
+              HasSubstr("the start should be good, and could not be judged"));
   EXPECT_EQ(Replay({"bisect", id, "--good", "1", "--bad", "3", "--", "false"}).exit_code, 2);
   const Finished aborted = Replay({"bisect", id, "--", "sh", "-c", "exit 128"});
   EXPECT_EQ(aborted.exit_code, 65);

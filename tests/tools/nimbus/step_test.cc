@@ -116,6 +116,40 @@ TEST_F(StepTerminalTest, ControlCEndsALongStateAndNothingElse) {
   EXPECT_EQ(ExitCode(terminal.get()), 0);
 }
 
+TEST_F(StepTerminalTest, ControlCEndsASearchAndNothingElse) {
+  // One operation of many steps: a search through them takes a moment.
+  std::string lines = SessionLines(0, 1);
+  for (int n = 1; n < 20'000; n += 2) lines += SessionLines(n, n + 1);
+  ASSERT_EQ(Nimbus({"import", File("s.jsonl", lines)}).exit_code, 0);
+  const auto terminal = Step();
+  ASSERT_NE(terminal, nullptr);
+  // One that was over sooner says so.
+  const auto over = [&] {
+    int count = 0;
+    for (size_t at = 0; (at = terminal->screen().find("no step holds", at)) != std::string::npos;
+         ++at) {
+      ++count;
+    }
+    return count;
+  };
+  int searches = 0;
+  while (over() == searches && searches < 50) {
+    ++searches;
+    terminal->Type("search nowhere\r");
+    ASSERT_TRUE(terminal->Await("nowhere"));
+    ASSERT_TRUE(terminal->Await("\n"));
+    terminal->Type(Terminal::kControlC);
+    ASSERT_TRUE(terminal->Await(kPrompt));
+  }
+  EXPECT_LT(over(), searches);
+  EXPECT_THAT(terminal->screen(), Not(HasSubstr("interrupted"))) << "who pressed it knows";
+  terminal->Type("search answer 5\r");
+  EXPECT_TRUE(terminal->Await("in its output")) << "what comes next goes its way";
+  EXPECT_TRUE(terminal->Await(kPrompt));
+  terminal->Type("q\r");
+  EXPECT_EQ(ExitCode(terminal.get()), 0);
+}
+
 TEST_F(StepTerminalTest, ATerminationSignalEndsIt) {
   Import();
   NIMBUS_ASSERT_OK_AND_ASSIGN(

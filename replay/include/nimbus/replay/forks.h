@@ -37,7 +37,8 @@ struct StepTotals {
 struct ForkTotals {
   StepTotals reused;     // ended by then
   StepTotals after;      // recorded by the parent after it: the fork does its own
-  uint64_t unended = 0;  // steps that had begun by then and not ended: not reused
+  uint64_t unended = 0;  // steps that had begun by then and not ended: not reused,
+                         // a Recorder begins them anew
 };
 
 struct ForkPlan {

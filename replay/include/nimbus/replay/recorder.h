@@ -48,9 +48,10 @@
 //
 // Forks. An operation that was forked (OperationForked) is run by the same agent code
 // from the beginning: it is served its parent's recording (and the parent's parent's)
-// up to the fork, and goes on live. Step numbers here count the steps of the parents;
-// in the journal the fork's own steps are numbered from 1, and its tokens and cost are
-// those of its own steps.
+// up to the fork, and goes on live. A step that was under way there is begun anew: it is
+// given to the agent to run, as one of the fork's own. Step numbers here count the steps
+// of the parents, and are those of the calls; in the journal the fork's own steps are
+// numbered from 1, and its tokens and cost are those of its own steps.
 //
 // Executing again (Mode::kReexecute) is the same calls, which only compare and serve:
 // no `run` is called and nothing is written. report() says what came of it.
@@ -231,9 +232,9 @@ class Recorder {
   // Begins the operation, or resumes it if the journal has it; to execute again it
   // must have it (NotFound). Errors as Journal::Append; InvalidArgument also when the
   // recorded operation has another type or input: a divergence that this status tells
-  // (`divergence`, if given, holds it). FailedPrecondition: steps are open at the fork
-  // or checkpoint to begin from. NotFound: no such checkpoint, or a body was erased.
-  // OutOfRange: the latter, executing again. DataLoss: the journal is damaged.
+  // (`divergence`, if given, holds it). FailedPrecondition: steps are open at the
+  // checkpoint to begin from, or the one to fork after is. NotFound: no such checkpoint, or a body
+  // was erased. OutOfRange: the latter, executing again. DataLoss: the journal is damaged.
   static absl::StatusOr<Recorder> Open(journal::Journal* journal, NewRecording recording,
                                        const RecorderOptions& options = {},
                                        std::optional<StepDivergence>* divergence = nullptr);
@@ -318,6 +319,11 @@ class Recorder {
   absl::Status Complete(const std::string& output = {}, const schema::fb::OutcomeT& outcome = {});
   absl::Status Fail(const std::string& error, const schema::fb::OutcomeT& outcome = {});
   absl::Status Cancel(const schema::fb::OutcomeT& outcome = {});
+
+  // Executing again: the agent's code is over, without an end of the operation. Where the
+  // recording goes on, that is a divergence (InvalidArgument) from what comes next there;
+  // where it does not, OutOfRange. OK where it came to the recorded end.
+  absl::Status EndHere();
 
   const schema::Json& state() const;
   const schema::Uuid& operation() const;

@@ -9,6 +9,7 @@
 // once it has searched. One thread at a time; the journal must outlive it.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -55,8 +56,10 @@ class Stepper {
   // Goes to the next step in which `text` occurs as it is written in what was recorded
   // (tool, input, output, error, patch), after this one, and from the start on when
   // there is none; what it occurs in, or nullopt when it does nowhere and nothing
-  // changes. Reads the steps on the way.
-  absl::StatusOr<std::optional<std::string>> Search(std::string_view text);
+  // changes. Reads the steps on the way. Cancelled, and nothing changes, soon after `stop`
+  // was set.
+  absl::StatusOr<std::optional<std::string>> Search(std::string_view text,
+                                                    const std::atomic<bool>* stop = nullptr);
 
  private:
   Stepper(const journal::Journal& journal, Session session, const SessionOptions& options)
