@@ -104,16 +104,16 @@ std::unique_ptr<fb::Id> RandomHistory::Holder(EntityKind kind, std::string_view 
   return holder.ok() && holder->has_value() ? IdOf(**holder) : nullptr;
 }
 
-absl::Status RandomHistory::AppendEveryKind() {
+absl::Status RandomHistory::AppendEveryKind(const EveryKind& how) {
   // Twice over the kinds in their order, which is that of lives: what the first round
   // removes is there again for the second.
   const std::vector<fb::Event> kinds = KindsByLives();
-  for (size_t i = 0; i < 2 * kinds.size(); ++i) {
+  for (size_t i = 0; i < how.rounds * kinds.size(); ++i) {
     const fb::Event kind = kinds[i % kinds.size()];
     bool done = false;
-    for (int tries = 0; !done && tries < kTriesMax; ++tries) {
+    for (int tries = 0; !done && tries < kTriesMax * how.patience; ++tries) {
       NIMBUS_ASSIGN_OR_RETURN(done, TryAppend(kind));
-      if (done) continue;
+      if (done || (tries + 1) % how.patience != 0) continue;
       // Something it needs may be missing: as a rule a step that has begun, since most
       // events end something.
       NIMBUS_RETURN_IF_ERROR(Append(1));

@@ -23,13 +23,20 @@
 
 namespace nimbus::projections {
 
+struct EveryKind {
+  size_t rounds = 2;  // over all the kinds
+  int patience = 1;   // tries of a kind, before something is appended that it may need
+};
+inline constexpr EveryKind kAmple;                                    // hundreds of events
+inline constexpr EveryKind kSparing = {.rounds = 1, .patience = 50};  // as few as it can
+
 class RandomHistory {
  public:
   RandomHistory(journal::Journal* journal, uint32_t seed) : journal_(journal), random_(seed) {}
 
   // Events of each kind that a journal takes, at least one. Internal, naming the kind,
   // when one is always refused.
-  absl::Status AppendEveryKind();
+  absl::Status AppendEveryKind(const EveryKind& how = kAmple);
 
   // So many more, of random kinds.
   absl::Status Append(int count);

@@ -45,6 +45,9 @@ absl::Status AppendHistory(journal::Journal* journal, int operations);
 
 class StoreTest : public testing::Test {
  protected:
+  StoreTest() = default;
+  explicit StoreTest(const std::filesystem::path& below) : directory_(below) {}
+
   std::string store() const { return directory_.string(); }
   std::string link() const { return directory_ / "views.db"; }
 

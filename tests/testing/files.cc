@@ -1,6 +1,9 @@
 #include "testing/files.h"
 
+#include <linux/magic.h>
 #include <stdlib.h>
+#include <sys/vfs.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <fstream>
@@ -10,8 +13,22 @@
 namespace nimbus::test {
 namespace fs = std::filesystem;
 
-TempDir::TempDir() {
-  std::string name = (fs::temp_directory_path() / "nimbus-test-XXXXXX").string();
+namespace {
+
+constexpr uint64_t kRoomMin = 256u << 20;
+
+bool IsMemoryWithRoom(const char* path) {
+  struct statfs found {};
+  return statfs(path, &found) == 0 && found.f_type == TMPFS_MAGIC && access(path, W_OK) == 0 &&
+         found.f_bavail * static_cast<uint64_t>(found.f_bsize) >= kRoomMin;
+}
+
+}  // namespace
+
+TempDir::TempDir() : TempDir(fs::temp_directory_path()) {}
+
+TempDir::TempDir(const fs::path& below) {
+  std::string name = (below / "nimbus-test-XXXXXX").string();
   if (mkdtemp(name.data()) == nullptr) {
     throw fs::filesystem_error("mkdtemp", name, std::error_code(errno, std::generic_category()));
   }
@@ -28,6 +45,12 @@ TempDir::~TempDir() {
     }
   }
   fs::remove_all(path_, error);
+}
+
+fs::path MemoryBackedDirectory() {
+  constexpr const char* kMemory = "/dev/shm";
+  const bool chosen = getenv("TMPDIR") != nullptr;
+  return !chosen && IsMemoryWithRoom(kMemory) ? kMemory : fs::temp_directory_path();
 }
 
 bool WriteFile(const fs::path& path, std::string_view bytes) {

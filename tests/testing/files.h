@@ -15,12 +15,13 @@
 
 namespace nimbus::test {
 
-// A new empty directory below $TMPDIR (or /tmp), removed with all it holds when
+// A new empty directory below $TMPDIR (or /tmp) or `below`, removed with all it holds when
 // the object is destroyed, whatever its permissions were set to. Throws
 // std::filesystem::filesystem_error when none can be made.
 class TempDir {
  public:
   TempDir();
+  explicit TempDir(const std::filesystem::path& below);
   ~TempDir();
   TempDir(const TempDir&) = delete;
   TempDir& operator=(const TempDir&) = delete;
@@ -32,6 +33,11 @@ class TempDir {
  private:
   std::filesystem::path path_;
 };
+
+// Where flushing costs nothing, for tests that kill processes by the thousand: what a
+// process has written outlives it, flushed or not. $TMPDIR if it is set; else /dev/shm if it
+// is memory with room for a few stores; else /tmp.
+std::filesystem::path MemoryBackedDirectory();
 
 // Makes the file hold exactly `bytes`; false when that fails.
 bool WriteFile(const std::filesystem::path& path, std::string_view bytes);

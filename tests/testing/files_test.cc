@@ -30,6 +30,25 @@ TEST(TempDir, IsNeverTheSameTwice) {
   EXPECT_TRUE(fs::exists(second.path()));
 }
 
+TEST(TempDir, IsMadeWhereItIsAskedFor) {
+  TempDir above;
+  EXPECT_EQ(TempDir(above.path()).path().parent_path(), above.path());
+  EXPECT_THROW(TempDir(above / "absent"), fs::filesystem_error);
+  EXPECT_TRUE(fs::is_empty(above.path()));
+}
+
+TEST(MemoryBackedDirectory, IsTheOneThatIsSet) {
+  TempDir chosen;
+  const char* before = getenv("TMPDIR");
+  const std::optional<std::string> kept =
+      before ? std::optional<std::string>(before) : std::nullopt;
+  setenv("TMPDIR", chosen.string().c_str(), 1);
+  EXPECT_EQ(MemoryBackedDirectory(), chosen.path());
+  unsetenv("TMPDIR");
+  EXPECT_TRUE(fs::is_directory(TempDir(MemoryBackedDirectory()).path()));
+  if (kept) setenv("TMPDIR", kept->c_str(), 1);
+}
+
 TEST(Files, KeepEveryByte) {
   TempDir directory;
   const std::string bytes("\0\r\n\xff", 4);

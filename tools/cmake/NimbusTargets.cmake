@@ -104,13 +104,18 @@ function(nimbus_printed_file name arguments destination)
   install(FILES ${file} DESTINATION ${destination_directory})
 endfunction()
 
-# nimbus_test(journal SOURCES a_test.cc … LINK lib …): one program per module.
+# nimbus_test(journal SOURCES a_test.cc … LINK lib …): one program per module. No test
+# takes minutes, unless it is asked to.
 function(nimbus_test name)
   cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
   add_executable(${name}_test ${arg_SOURCES})
   target_link_libraries(${name}_test
     PRIVATE ${arg_LINK} nimbus_testing nimbus_flags GTest::gmock_main)
   target_include_directories(${name}_test PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+  set(timeout_s 300)
+  if(NIMBUS_LONG_TESTS)
+    set(timeout_s 3600)
+  endif()
   gtest_discover_tests(${name}_test DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
-    NO_PRETTY_VALUES TEST_PREFIX ${name}: PROPERTIES TIMEOUT 300)
+    NO_PRETTY_VALUES TEST_PREFIX ${name}: PROPERTIES TIMEOUT ${timeout_s})
 endfunction()
