@@ -119,6 +119,19 @@ void PrintVerdict(const Verdict& verdict) {
   if (!verdict.end.succeeded() && !told) cli::Print("  the program {}\n", end);
 }
 
+// Before the program starts, which would be told of another operation's otherwise.
+absl::StatusOr<schema::Uuid> SelectCheckpoint(const journal::Journal& journal,
+                                              const schema::Uuid& operation,
+                                              const std::string& id) {
+  NIMBUS_ASSIGN_OR_RETURN(const schema::Uuid checkpoint,
+                          cli::SelectEntity(journal, EntityKind::checkpoint, id));
+  NIMBUS_ASSIGN_OR_RETURN(const auto entity,
+                          journal.FindEntity(EntityKind::checkpoint, checkpoint));
+  if (entity.has_value() && entity->parent == operation) return checkpoint;
+  return schema::Error(absl::StatusCode::kNotFound, "operation {} has no checkpoint {}",
+                       operation.ToString(), checkpoint.ToString());
+}
+
 absl::StatusOr<int> Execute(const cli::CommandLine& line, const ExecOptions& options) {
   const agent::AgentSignals signals;
   NIMBUS_ASSIGN_OR_RETURN(const auto journal, cli::OpenJournal(line));
@@ -130,9 +143,8 @@ absl::StatusOr<int> Execute(const cli::CommandLine& line, const ExecOptions& opt
                           cli::SelectEntity(*journal, EntityKind::operation, options.operation));
   server_options.operation = operation;
   if (!options.from_checkpoint.empty()) {
-    NIMBUS_ASSIGN_OR_RETURN(
-        server_options.recorder.from_checkpoint,
-        cli::SelectEntity(*journal, EntityKind::checkpoint, options.from_checkpoint));
+    NIMBUS_ASSIGN_OR_RETURN(server_options.recorder.from_checkpoint,
+                            SelectCheckpoint(*journal, operation, options.from_checkpoint));
   }
   agent::Server server(journal.get(), std::move(server_options));
   NIMBUS_ASSIGN_OR_RETURN(const agent::AgentEnd end,

@@ -410,6 +410,12 @@ TEST_F(RecordTest, ExecutesAgainFromACheckpoint) {
   EXPECT_THAT(run.out, AllOf(HasSubstr(R"("step":1,"state":[1])"), HasSubstr(R"("number":2)"),
                              HasSubstr(R"("state":[1,2])")));
   EXPECT_EQ(Execute(Joined({id, "--from-checkpoint", "01234567"}, Bash("exit 0"))).exit_code, 66);
+  const std::string other = OperationOf(Record(Joined({"--json"}, Bash(R"(call open "$open")"))));
+  const Finished foreign =
+      Execute(Joined({other, "--from-checkpoint", checkpoint}, Bash("echo started")));
+  EXPECT_EQ(foreign.exit_code, 66);
+  EXPECT_EQ(foreign.out, "") << "the program does not run";
+  EXPECT_THAT(foreign.err, HasSubstr("operation " + other + " has no checkpoint " + checkpoint));
 }
 
 }  // namespace
