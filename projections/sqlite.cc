@@ -351,28 +351,31 @@ void Connection::CheckpointByHand() {
   sqlite3_wal_hook(connection_.get(), note_pages, wal_pages_.get());
 }
 
-class Connection::NoWaiting {
+class Connection::Waiting {
  public:
-  explicit NoWaiting(const Connection& connection) : connection_(connection) {
-    sqlite3_busy_timeout(connection_.connection_.get(), 0);
+  Waiting(const Connection& connection, const Wait& wait) : connection_(connection), wait_(wait) {
+    const auto ask = [](void* waiting, int) {
+      const Wait& next = static_cast<Waiting*>(waiting)->wait_;
+      return next != nullptr && next() ? 1 : 0;
+    };
+    sqlite3_busy_handler(connection_.connection_.get(), ask, this);
   }
-  ~NoWaiting() {
-    sqlite3_busy_timeout(connection_.connection_.get(), connection_.busy_timeout_ms_);
-  }
-  NoWaiting(const NoWaiting&) = delete;
-  NoWaiting& operator=(const NoWaiting&) = delete;
+  ~Waiting() { sqlite3_busy_timeout(connection_.connection_.get(), connection_.busy_timeout_ms_); }
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
 
  private:
   const Connection& connection_;
+  const Wait& wait_;
 };
 
-absl::StatusOr<int64_t> Connection::Checkpoint(CheckpointMode mode) {
-  const NoWaiting no_waiting(*this);
+absl::StatusOr<int64_t> Connection::Checkpoint(CheckpointMode mode, const Wait& wait) {
+  const Waiting waiting(*this, wait);
   int pages = -1, moved = -1;
   const int result = sqlite3_wal_checkpoint_v2(
       connection_.get(), nullptr,
-      mode == CheckpointMode::kFull ? SQLITE_CHECKPOINT_FULL : SQLITE_CHECKPOINT_PASSIVE, &pages,
-      &moved);
+      mode == CheckpointMode::kRestart ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE,
+      &pages, &moved);
   if (result != SQLITE_OK && (result & 0xff) != SQLITE_BUSY) return LastError(connection_.get());
   return pages < 0 ? INT64_MAX : pages - moved;
 }
@@ -396,7 +399,8 @@ absl::StatusOr<Transaction> Transaction::Begin(Connection* connection) {
 }
 
 absl::StatusOr<Transaction> Transaction::TryBegin(Connection* connection) {
-  const Connection::NoWaiting no_waiting(*connection);
+  const Connection::Wait never;
+  const Connection::Waiting waiting(*connection, never);
   return Begin(connection);
 }
 

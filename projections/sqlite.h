@@ -17,6 +17,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -146,20 +147,24 @@ class Connection {
 
   enum class CheckpointMode {
     kPassive,  // as far as it goes beside others that read and write
-    kFull,     // all of it: others can't write meanwhile
+    kRestart,  // all of it, and the next commit starts it over: others can't write meanwhile
   };
-  // Moves the WAL into the file, and makes both durable. Waits for nobody: returns how many
-  // pages are left that others still read or have written since, INT64_MAX when another
-  // checkpoint runs.
-  absl::StatusOr<int64_t> Checkpoint(CheckpointMode mode);
+  // Called while others hold a lock that is needed: waits a little, and says whether to try
+  // again.
+  using Wait = std::function<bool()>;
+  // Moves the WAL into the file, and makes both durable. Returns how many pages are left that
+  // others still read or have written since, INT64_MAX when another checkpoint runs, which is
+  // never waited for. With kRestart those who write, and then those who read what is in the
+  // WAL, are waited for; when `wait` gives up, it has been like kPassive.
+  absl::StatusOr<int64_t> Checkpoint(CheckpointMode mode, const Wait& wait = nullptr);
 
  private:
   struct Closer {
     void operator()(sqlite3* connection) const;
   };
   friend class Transaction;
-  // For as long as it exists, nothing waits for a lock of another connection.
-  class NoWaiting;
+  // For as long as it exists, others are waited for in its way.
+  class Waiting;
   Connection(sqlite3* connection, int busy_timeout_ms)
       : busy_timeout_ms_(busy_timeout_ms), connection_(connection) {}
 

@@ -22,6 +22,8 @@ constexpr int64_t kPollMs = 10;        // for the work of other processes
 constexpr int64_t kTurnPollUs = 250;   // for another process to let go of the views
 constexpr uint64_t kCheckpointStepBytes = 4u << 20;    // of log, moved in one pass
 constexpr uint64_t kCheckpointRestBytes = 512u << 10;  // of log, moved between two batches
+constexpr int64_t kRestartWaitMs = 5;                  // for others, who can't write meanwhile
+constexpr int kCheckpointAheadShare = 8;               // of the limit, written during a pass
 constexpr int kCheckpointPassesMax = 4;                // before the rest is moved, however much
 
 int64_t PagesOf(uint64_t bytes) { return static_cast<int64_t>(bytes / kPageBytes); }
@@ -221,30 +223,56 @@ absl::Status Views::Reattach() {
 
 // Moves the write-ahead log into the file beside the batches that follow, a few megabytes
 // at a time: as long as more is flushed at once, appends to the journal wait for the disk.
-// When the log has grown by its limit, the last of it is moved between two batches. Only a
-// log that holds nothing the file does not starts over, with the next batch; after each
-// batch it is tried again while a reader still needs it, or another process is at it.
+// When the log has grown to its limit, the last of it is moved between two batches, so that
+// it starts over with the next one. From there on a pass is waited for when the disk is so
+// slow that the log would go far beyond: no more than about twice the limit in all.
 absl::Status Views::CheckpointIfLong() {
   const int64_t pages = live_->database->wal_pages();
   const int64_t pages_max = PagesOf(options_.wal_bytes_max);
   if (pages < log_.moved) log_ = {};  // it has started over
   const int64_t rest = pages - log_.moved;
+  const bool is_long = pages >= pages_max;
   if (checkpointer_.running()) {
-    if (rest < pages_max) return absl::OkStatus();
+    if (!is_long || rest < pages_max / kCheckpointAheadShare) return absl::OkStatus();
     checkpointer_.Wait();  // the disk is slower than we are
   }
   NIMBUS_RETURN_IF_ERROR(checkpointer_.TakeStatus());
-  const bool is_long = pages >= pages_max;
   if (is_long && (rest <= PagesOf(kCheckpointRestBytes) || log_.passes == kCheckpointPassesMax)) {
-    NIMBUS_ASSIGN_OR_RETURN(const int64_t left,
-                            live_->database->Checkpoint(Connection::CheckpointMode::kFull));
-    log_ = {.moved = std::max(log_.moved, pages - left)};
-    return absl::OkStatus();
+    return StartLogOver(pages);
   }
   if (!is_long && rest < PagesOf(kCheckpointStepBytes)) return absl::OkStatus();
   if (is_long) ++log_.passes;
   log_.moved = pages;
   checkpointer_.Begin(live_->files.path);
+  return absl::OkStatus();
+}
+
+// Only a log that nobody reads and that holds nothing the file does not starts over. With
+// another process at work that never comes by chance, so it is kept from writing, and the
+// batch or look it is at is waited for; so is its own checkpoint, once the log is much too
+// long, and with that it has time to end. What lasts longer, as a query may, is not waited
+// for again before the log has grown by a step.
+absl::Status Views::StartLogOver(int64_t pages) {
+  if (log_.tried > 0 && pages - log_.tried < PagesOf(kCheckpointStepBytes)) {
+    return absl::OkStatus();
+  }
+  const int64_t pages_max = PagesOf(options_.wal_bytes_max);
+  const bool much_too_long = pages - pages_max >= 2 * pages_max / kCheckpointAheadShare;
+  const auto wait_until = [this](int64_t deadline_ms) {
+    return NowMs() < deadline_ms && !Pause(absl::Microseconds(kTurnPollUs));
+  };
+  const int64_t begin_ms = NowMs();
+  do {
+    const int64_t give_up_ms = NowMs() + kRestartWaitMs;
+    NIMBUS_ASSIGN_OR_RETURN(const int64_t left,
+                            live_->database->Checkpoint(Connection::CheckpointMode::kRestart,
+                                                        [&] { return wait_until(give_up_ms); }));
+    if (left < INT64_MAX) {
+      log_ = {.moved = std::max(log_.moved, pages - left), .tried = pages};
+      return absl::OkStatus();
+    }
+  } while (much_too_long && wait_until(begin_ms + kProjectorBusyMs));
+  if (much_too_long) log_.tried = pages;
   return absl::OkStatus();
 }
 

@@ -107,7 +107,8 @@ class Views {
   absl::Status ProjectAll() ABSL_LOCKS_EXCLUDED(mu_, batch_mu_);
   absl::Status Reattach() ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status ProjectInTurn(const BatchLimits& limits) ABSL_LOCKS_EXCLUDED(mu_);
-  absl::Status CheckpointIfLong();
+  absl::Status CheckpointIfLong() ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status StartLogOver(int64_t pages) ABSL_LOCKS_EXCLUDED(mu_);
   // True when it ended early because the views are being closed.
   bool Pause(absl::Duration duration) ABSL_LOCKS_EXCLUDED(mu_);
   void Publish(const absl::Status& error) ABSL_LOCKS_EXCLUDED(mu_);
@@ -141,6 +142,7 @@ class Views {
   struct LogProgress {
     int64_t moved = 0;  // or will be, by a pass that has begun
     int passes = 0;     // since it was as long as it may be
+    int64_t tried = 0;  // how long it was when starting it over was last tried
   };
 
   // The follower thread's own, once it runs.

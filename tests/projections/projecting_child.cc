@@ -1,7 +1,7 @@
 // What the crash tests kill: opens a store, appends `operations` operations to
 // it, and projects until its input ends.
 //
-//   projecting_child STORE OPERATIONS RECORDS_PER_BATCH
+//   projecting_child STORE OPERATIONS RECORDS_PER_BATCH [BYTES_OF_LOG]
 #include <cstdio>
 #include <cstdlib>
 
@@ -9,9 +9,10 @@
 
 int main(int argc, char** argv) {
   using nimbus::projections::Database;
-  if (argc != 4) return 64;
+  if (argc != 4 && argc != 5) return 64;
   nimbus::projections::DatabaseOptions options;
   options.views.batch_records_max = static_cast<size_t>(std::atoi(argv[3]));
+  if (argc == 5) options.views.wal_bytes_max = static_cast<uint64_t>(std::atoll(argv[4]));
   auto database = Database::Open(argv[1], options);
   absl::Status status = database.status();
   if (status.ok()) {

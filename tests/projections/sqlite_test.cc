@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <optional>
+#include <utility>
 
 #include "testing/files.h"
 #include "testing/status_matchers.h"
@@ -129,7 +131,7 @@ TEST_F(SqliteTest, ATryWaitsForNobody) {
   {
     NIMBUS_ASSERT_OK_AND_ASSIGN(Transaction transaction, Transaction::TryBegin(&first));
     EXPECT_THAT(Transaction::TryBegin(&second), StatusIs(absl::StatusCode::kUnavailable));
-    EXPECT_THAT(second.Checkpoint(Connection::CheckpointMode::kFull), IsOkAndHolds(0))
+    EXPECT_THAT(second.Checkpoint(Connection::CheckpointMode::kRestart), IsOkAndHolds(0))
         << "what there is, and nothing of what is written now";
     ASSERT_THAT(first.Execute("INSERT INTO t VALUES (1)"), IsOk());
     ASSERT_THAT(transaction.Commit(), IsOk());
@@ -143,7 +145,7 @@ TEST_F(SqliteTest, ACheckpointIsFullUnlessAReaderStaysBehind) {
   db.CheckpointByHand();
   NIMBUS_ASSERT_OK_AND_ASSIGN(Connection reader, OpenFile({.mode = Connection::Mode::kReadOnly}));
   for (const auto mode :
-       {Connection::CheckpointMode::kPassive, Connection::CheckpointMode::kFull}) {
+       {Connection::CheckpointMode::kPassive, Connection::CheckpointMode::kRestart}) {
     ASSERT_THAT(db.Execute("INSERT INTO t VALUES (1)"), IsOk());
     {
       NIMBUS_ASSERT_OK_AND_ASSIGN(const Snapshot snapshot, Snapshot::Begin(&reader));
@@ -153,6 +155,46 @@ TEST_F(SqliteTest, ACheckpointIsFullUnlessAReaderStaysBehind) {
     EXPECT_GT(db.wal_pages(), 1);
     EXPECT_THAT(db.Checkpoint(mode), IsOkAndHolds(0));
     ASSERT_THAT(db.Execute("INSERT INTO t VALUES (3)"), IsOk());
+    EXPECT_EQ(db.wal_pages(), 1) << "the log has started over";
+  }
+}
+
+TEST_F(SqliteTest, ARestartWaitsForWhoWritesAndWhoReadsAsLongAsItIsToldTo) {
+  NIMBUS_ASSERT_OK_AND_ASSIGN(Connection db, OpenFile({.busy_timeout_ms = 3'600'000}));
+  ASSERT_THAT(db.Execute("PRAGMA journal_mode = WAL; CREATE TABLE t (x INTEGER)"), IsOk());
+  db.CheckpointByHand();
+  NIMBUS_ASSERT_OK_AND_ASSIGN(Connection other, OpenFile());
+  std::optional<Transaction> writing;
+  std::optional<Snapshot> reading;
+  int waits = 0;
+  const auto give_up = [&waits] { return ++waits < 3; };
+  const auto let_go = [&waits, &writing, &reading] {
+    writing.reset();
+    reading.reset();
+    return ++waits < 3;
+  };
+  for (const bool writes : {true, false}) {
+    const auto begin = [&] {
+      waits = 0;
+      ASSERT_THAT(db.Execute("INSERT INTO t VALUES (1), (2)"), IsOk());
+      if (writes) {
+        NIMBUS_ASSERT_OK_AND_ASSIGN(Transaction begun, Transaction::Begin(&other));
+        writing.emplace(std::move(begun));
+      } else {
+        NIMBUS_ASSERT_OK_AND_ASSIGN(Snapshot begun, Snapshot::Begin(&other));
+        reading.emplace(std::move(begun));
+        ASSERT_THAT(db.Execute("INSERT INTO t VALUES (3)"), IsOk());
+      }
+    };
+    ASSERT_NO_FATAL_FAILURE(begin());
+    EXPECT_THAT(db.Checkpoint(Connection::CheckpointMode::kRestart, give_up),
+                IsOkAndHolds(writes ? 0 : 1));
+    EXPECT_EQ(waits, 3);
+    let_go();
+    ASSERT_NO_FATAL_FAILURE(begin());
+    EXPECT_THAT(db.Checkpoint(Connection::CheckpointMode::kRestart, let_go), IsOkAndHolds(0));
+    EXPECT_EQ(waits, 1);
+    ASSERT_THAT(db.Execute("INSERT INTO t VALUES (4)"), IsOk());
     EXPECT_EQ(db.wal_pages(), 1) << "the log has started over";
   }
 }
