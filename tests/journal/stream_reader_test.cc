@@ -161,6 +161,7 @@ class StreamReaderTest : public JournalTest {
     MDB_dbi meta = 0;
     ASSERT_EQ(mdb_env_create(&env), 0);
     ASSERT_EQ(mdb_env_set_maxdbs(env, 8), 0);
+    ASSERT_EQ(mdb_env_set_mapsize(env, size_t{1} << 30), 0);
     ASSERT_EQ(mdb_env_open(env, (store() + "/journal-1").c_str(), 0, 0600), 0);
     ASSERT_EQ(mdb_txn_begin(env, nullptr, 0, &txn), 0);
     ASSERT_EQ(mdb_dbi_open(txn, "meta", 0, &meta), 0);
