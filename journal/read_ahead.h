@@ -2,7 +2,7 @@
 // it in large pieces: LMDB by itself has it read page by page.
 //
 // A frame's value holds its records, then their bodies. Who reads records only
-// has only them read, some seventh of the file.
+// has only them read, some eighth of the file.
 #pragma once
 
 #include <cstddef>
